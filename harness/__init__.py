@@ -1,0 +1,1 @@
+"""The benchmark harness: provision, launch, load, audit, sample, store, report, and the stages tool."""

@@ -1,0 +1,243 @@
+"""The command line of ``run_all.py``."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from harness.errors import HarnessError
+from harness.launch.instance_size import MIN_CPUS
+from harness.launch.ports import GATEWAY_PORT, ContractPorts
+from harness.run.options import PROFILES, REPORTS, SERVICE_CPUS, RunOptions
+from harness.stages.manifest import STAGES_ROOT, discover_stages, find_stage
+from harness.supervise import Interrupted, orderly_interrupts
+from scenarios.catalog import SCENARIOS
+from scenarios.dataset import DATASETS
+
+OK, AUDIT_BROKEN, CANNOT = 0, 1, 2
+
+DEFAULT_PROFILE = "quick"
+
+_DESCRIPTION = """\
+A ticketing platform, built five times, and one harness that compares the five.
+
+  run_all.py                    a first look at every stage (the same as `quick`)
+  run_all.py full               figures to quote: three repeats in turns, with spread and verdicts
+  run_all.py quick --stages 01 --scenarios concert_list
+  run_all.py full --instance-cpus none       the uncapped speed of this machine
+  run_all.py up 01              start one stage, seeded, to look at; Ctrl-C stops it
+
+Servers (PostgreSQL, Valkey, Kafka) are started for the run and stopped after it; nothing has to be installed.
+The result is reports/latest/report.html. Exit code: 0 all audits kept, 1 an audit was broken, 2 it could not run.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, with the nearest thing that exists."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}\nhint: {self.prog} --help shows what there is", file=sys.stderr)
+        sys.exit(CANNOT)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command; returns the exit code."""
+    console = Console(stderr=True)
+    try:
+        # The first word decides; without one, a measurement is what is wanted.
+        with orderly_interrupts():
+            if argv and argv[0] == "up":
+                return _up(_up_parser().parse_args(argv[1:]), console)
+            return _measure(_measure_parser().parse_args(argv), argv, console)
+    except HarnessError as problem:
+        return _refuse(problem.message, problem.hint)
+    except Interrupted as stopped:
+        print("Stopped; everything that was started has been ended.", file=sys.stderr)
+        return stopped.exit_code
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _refuse("The disk is full.", f"Free space (old runs are in {REPORTS}) and try again.")
+        raise
+
+
+def _refuse(message: str, hint: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return CANNOT
+
+
+def _measure_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="run_all.py", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    profiles = "; ".join(f"{profile.name}: {profile.text}" for profile in PROFILES.values())
+    parser.add_argument("profile", nargs="?", default=DEFAULT_PROFILE, metavar="PROFILE", help=f"{profiles}; up STAGE")
+    what = parser.add_argument_group("what is measured")
+    what.add_argument("--stages", nargs="+", metavar="STAGE", help="such as 01 or 02_cache (default: all there are)")
+    what.add_argument(
+        "--scenarios", nargs="+", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)} (default: all of them)"
+    )
+    what.add_argument("--dataset", default="default", metavar="SIZE", help=f"{' or '.join(DATASETS)}")
+    how = parser.add_argument_group("how it is measured")
+    how.add_argument("--repeats", type=_count, metavar="N", help="of every cell, in turns; verdicts need at least 3")
+    how.add_argument("--seconds", type=_seconds, metavar="S", help="measured in each cell")
+    how.add_argument("--warm-up", type=_seconds, metavar="S", help="before each measurement")
+    how.add_argument(
+        "--exact",
+        action="store_true",
+        help="every client makes the original's number of requests, however long it takes",
+    )
+    how.add_argument("--seed", type=int, default=1, metavar="N", help="of data, requests and order (default: 1)")
+    how.add_argument(
+        "--instance-cpus",
+        type=_cpus,
+        default=SERVICE_CPUS,
+        metavar="CPUS",
+        help=f"CPU budget of each service instance, or none (default: {SERVICE_CPUS})",
+    )
+    where = parser.add_argument_group("where it runs")
+    _add_provider(where)
+    where.add_argument("--reports", type=Path, default=REPORTS, metavar="FOLDER", help="where runs are kept")
+    return parser
+
+
+def _up_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_all.py up",
+        description="Starts one stage with seeded data, prints where it is and who can log in, and follows its logs "
+        "until Ctrl-C.",
+    )
+    parser.add_argument("stage", metavar="STAGE", help="such as 01 or 02_cache")
+    parser.add_argument(
+        "--port-base",
+        type=int,
+        default=GATEWAY_PORT,
+        metavar="PORT",
+        help=f"the gateway's port; services are at +10, +20, +30 (default: {GATEWAY_PORT})",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write URLs, accounts and tokens there")
+    parser.add_argument(
+        "--load-plan",
+        metavar="SCENARIO=FILE",
+        help="also write what `locust -f scenarios/SCENARIO/locustfile.py` needs",
+    )
+    parser.add_argument("--dataset", default="default", metavar="SIZE", help=f"{' or '.join(DATASETS)}")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the data (default: 1)")
+    _add_provider(parser)
+    return parser
+
+
+def _add_provider(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--provider",
+        choices=("embedded", "external"),
+        default="embedded",
+        help="embedded: servers of the run's own (default); external: URLs from FORTICKETS_POSTGRES_URL, "
+        "FORTICKETS_REDIS_URL, FORTICKETS_KAFKA_BOOTSTRAP",
+    )
+
+
+def _measure(arguments: argparse.Namespace, argv: Sequence[str], console: Console) -> int:
+    from harness.report.terminal import print_summary
+    from harness.run.execute import execute
+    from harness.run.progress import Narrator
+
+    profile = PROFILES[_named(arguments.profile, [*PROFILES, "up"], "profile")]
+    wanted = arguments.scenarios or list(SCENARIOS)
+    stages = [find_stage(name) for name in arguments.stages] if arguments.stages else discover_stages(STAGES_ROOT)
+    options = RunOptions(
+        profile=profile.name,
+        stages=tuple({stage.id: stage for stage in stages}.values()),
+        scenarios=tuple({name: SCENARIOS[_named(name, list(SCENARIOS), "scenario")] for name in wanted}.values()),
+        repeats=arguments.repeats or profile.repeats,
+        warm_up_seconds=profile.warm_up_seconds if arguments.warm_up is None else arguments.warm_up,
+        seconds=profile.seconds if arguments.seconds is None else arguments.seconds,
+        service_cpus=arguments.instance_cpus,
+        provider=arguments.provider,
+        dataset=_named(arguments.dataset, list(DATASETS), "data set"),
+        seed=arguments.seed,
+        exact=arguments.exact,
+        reports=arguments.reports.absolute(),
+        arguments=tuple(argv),
+    )
+    outcome = execute(options, Narrator(console))
+    print_summary(outcome.summary, Console())
+    print(f"\nReport: {_shown(outcome.report)}")
+    return OK if outcome.summary.audit_ok else AUDIT_BROKEN
+
+
+def _up(arguments: argparse.Namespace, console: Console) -> int:
+    from harness.run.progress import Narrator
+    from harness.run.up import UpOptions, up
+
+    dataset = DATASETS[_named(arguments.dataset, list(DATASETS), "data set")]
+    plan = None
+    if arguments.load_plan:
+        scenario, separator, file = arguments.load_plan.partition("=")
+        if not separator or not file:
+            raise HarnessError(
+                f"--load-plan wants SCENARIO=FILE, not {arguments.load_plan!r}.", "For instance concert_list=plan.json"
+            )
+        plan = (SCENARIOS[_named(scenario, list(SCENARIOS), "scenario")], Path(file))
+    options = UpOptions(
+        stage=find_stage(arguments.stage),
+        ports=ContractPorts(arguments.port_base),
+        provider=arguments.provider,
+        dataset=replace(dataset, seed=arguments.seed),
+        json_file=arguments.json,
+        load_plan=plan,
+    )
+    up(options, Narrator(console))
+    return OK
+
+
+def _named(name: str, known: Sequence[str], kind: str) -> str:
+    """``name``, if it is one of ``known``.
+
+    Raises:
+        HarnessError: it is not; the nearest one is offered.
+    """
+    if name in known:
+        return name
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
+    raise HarnessError(f"There is no {kind} {name!r}.", hint)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError("must be between 1 and 100")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value <= 600:
+        raise argparse.ArgumentTypeError("must be between 0.5 and 600 seconds")
+    return value
+
+
+def _cpus(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number of CPUs, such as 0.15, or none") from None
+    if not MIN_CPUS <= value <= (os.cpu_count() or 1):
+        raise argparse.ArgumentTypeError(f"must be between {MIN_CPUS:g} and this machine's CPUs, or none")
+    return value
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,89 @@
+"""What each process is told: its settings as environment variables, and no secret that it does not need."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.launch.secrets import Secrets
+from harness.provision import Infrastructure
+from harness.stages.manifest import REPOSITORY, Stage
+
+DATABASES: Mapping[str, str] = {"user": "users", "concert": "concerts", "order": "orders"}
+"""The database of each service; no service reads another's."""
+
+# What a Python process needs from its surroundings. The rest of the caller's environment stays outside: a stray
+# variable must not change a measurement, and a secret of the caller's is none of a service's business.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_INHERITED_PREFIXES = ("OTEL_",)
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Where everything of one running stage is."""
+
+    stage: Stage
+    infrastructure: Infrastructure
+    database_urls: Mapping[str, str]
+    """Package to the URL of its database."""
+    service_urls: Mapping[str, str]
+    """Package to the base URL of its first instance."""
+    secrets: Secrets
+    overrides: Mapping[str, str]
+    """Settings that a test or a scenario changes."""
+
+
+def process_environment(wiring: Wiring, package: str, port: int) -> dict[str, str]:
+    """The whole environment of one process of ``package``."""
+    prefix = package.upper()
+    environment = {
+        **_inherited(),
+        "PYTHONPATH": os.pathsep.join([str(wiring.stage.folder), str(REPOSITORY)]),
+        "PYTHONUNBUFFERED": "1",
+        f"{prefix}_PORT": str(port),
+        "IDENTITY_KEY": wiring.secrets.identity,
+        **_own(wiring, package),
+    }
+    return environment | {key: value for key, value in wiring.overrides.items() if key.startswith(f"{prefix}_")}
+
+
+def migration_environment(wiring: Wiring) -> dict[str, str]:
+    """One environment that has the settings of every service with a database."""
+    merged: dict[str, str] = {}
+    for package in wiring.database_urls:
+        merged |= process_environment(wiring, package, 1)
+    return merged
+
+
+def _own(wiring: Wiring, package: str) -> dict[str, str]:
+    match package:
+        case "gateway":
+            urls = {f"{name}-service": url for name, url in wiring.service_urls.items() if name != "gateway"}
+            return {"JWT_SECRET": wiring.secrets.jwt, "GATEWAY_SERVICE_URLS": json.dumps(urls)}
+        case "user":
+            return {
+                "JWT_SECRET": wiring.secrets.jwt,
+                "USER_DATABASE_URL": wiring.database_urls["user"],
+                "USER_SELLER_CODE": wiring.secrets.seller_code,
+                "USER_MANAGER_CODE": wiring.secrets.manager_code,
+            }
+        case "concert":
+            return {
+                "CONCERT_DATABASE_URL": wiring.database_urls["concert"],
+                "CONCERT_ORDER_SERVICE_URL": wiring.service_urls["order"],
+            }
+        case "order":
+            return {
+                "ORDER_DATABASE_URL": wiring.database_urls["order"],
+                "ORDER_CONCERT_SERVICE_URL": wiring.service_urls["concert"],
+                "ORDER_USER_SERVICE_URL": wiring.service_urls["user"],
+            }
+        case _:
+            return {}
+
+
+def _inherited() -> dict[str, str]:
+    names = [name for name in os.environ if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)]
+    return {name: os.environ[name] for name in names}

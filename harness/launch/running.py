@@ -1,0 +1,211 @@
+"""One stage as it runs: started, waited for, capped, stopped."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from harness.errors import HarnessError
+from harness.launch.environment import DATABASES, Wiring, migration_environment, process_environment
+from harness.launch.instance_size import CpuCaps
+from harness.launch.ports import FreePorts, Ports
+from harness.launch.secrets import Secrets
+from harness.provision import Infrastructure
+from harness.stages.manifest import REPOSITORY, Stage
+from harness.supervise import ManagedProcess, Supervisor
+
+READY_SECONDS = 60.0
+_POLL_SECONDS = 0.03
+_NOOP_PACKAGE = "harness.noop"
+
+
+@dataclass(frozen=True)
+class InstanceSize:
+    """CPUs of one instance; None where it is not capped."""
+
+    service: float | None
+    gateway: float | None
+
+    def of(self, component: str) -> float | None:
+        return self.gateway if component == "gateway" else self.service
+
+
+UNCAPPED = InstanceSize(None, None)
+
+
+@dataclass
+class RunningStage:
+    """The processes of one stage and where they listen."""
+
+    stage: Stage
+    infrastructure: Infrastructure
+    database_urls: Mapping[str, str]
+    service_urls: Mapping[str, str]
+    secrets: Secrets
+    supervisor: Supervisor
+    processes: dict[str, list[ManagedProcess]] = field(default_factory=dict)
+    """Component (gateway, user, concert, order, noop, a worker's name) to its instances, in order of their start."""
+    ready_seconds: float = 0.0
+
+    @property
+    def gateway_url(self) -> str:
+        return self.service_urls["gateway"]
+
+    def cap(self, caps: CpuCaps, size: InstanceSize) -> None:
+        """Gives every instance its CPU budget; done once it is ready, so that a start is not measured."""
+        for component, instances in self.processes.items():
+            cpus = size.of(component)
+            if cpus is not None:
+                for instance in instances:
+                    caps.cap(component, [instance.pid], cpus)
+
+    def require_alive(self) -> None:
+        """Raises HarnessError, naming the process and its last words, if one has ended."""
+        for instances in self.processes.values():
+            for process in instances:
+                if not process.alive():
+                    raise _died(process)
+
+    def stop(self) -> None:
+        """Ends the processes: the gateway first, so that no request reaches a service that is leaving."""
+        for component in sorted(self.processes, key=lambda name: name != "gateway"):
+            for process in self.processes[component]:
+                self.supervisor.release(process)
+        self.processes.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def launch(
+    stage: Stage,
+    infrastructure: Infrastructure,
+    supervisor: Supervisor,
+    *,
+    database_urls: Mapping[str, str],
+    secrets: Secrets,
+    log_folder: Path,
+    ports: Ports | None = None,
+    with_noop: bool = False,
+    overrides: Mapping[str, str] | None = None,
+    report: Callable[[str], None] = lambda sentence: None,
+) -> RunningStage:
+    """Migrates the databases and starts every process of ``stage``; returns when all of them are ready.
+
+    Raises:
+        HarnessError: a process ended or was not ready in time; everything that was started is stopped again.
+    """
+    started = time.monotonic()
+    plan = _instances(stage, ports or FreePorts(), with_noop)
+    wiring = Wiring(
+        stage=stage,
+        infrastructure=infrastructure,
+        database_urls=database_urls,
+        service_urls={
+            component: f"http://127.0.0.1:{addresses[0]}" for component, addresses in plan.items() if addresses[0]
+        },
+        secrets=secrets,
+        overrides=overrides or {},
+    )
+    running = RunningStage(stage, infrastructure, database_urls, wiring.service_urls, secrets, supervisor)
+    try:
+        # Everything starts at once: importing takes longer than migrating, and a service needs no table to import.
+        migration = _migrate(wiring, supervisor, log_folder)
+        for component, addresses in plan.items():
+            running.processes[component] = [
+                _start(wiring, supervisor, component, replica, port, log_folder)
+                for replica, port in enumerate(addresses)
+            ]
+        _finish(migration)
+        supervisor.release(migration)
+        _await_ready(running, plan, report)
+    except BaseException:
+        running.stop()
+        raise
+    running.ready_seconds = time.monotonic() - started
+    return running
+
+
+def _instances(stage: Stage, ports: Ports, with_noop: bool) -> dict[str, list[int]]:
+    """Component to the port of each of its instances."""
+    plan: dict[str, list[int]] = {
+        str(name): [ports.port(str(name), replica) for replica in range(spec.replicas)]
+        for name, spec in stage.services.items()
+    }
+    if with_noop:
+        plan["noop"] = [ports.port("noop", 0)]
+    return plan
+
+
+def _start(
+    wiring: Wiring, supervisor: Supervisor, component: str, replica: int, port: int, log_folder: Path
+) -> ManagedProcess:
+    package = _NOOP_PACKAGE if component == "noop" else component
+    name = component if replica == 0 else f"{component}-{replica + 1}"
+    return supervisor.spawn(
+        name,
+        [sys.executable, "-m", "common.serve", package],
+        env=process_environment(wiring, component, port),
+        cwd=REPOSITORY,
+        log=log_folder / f"{name}.log",
+        grace_seconds=15.0,
+    )
+
+
+def _migrate(wiring: Wiring, supervisor: Supervisor, log_folder: Path) -> ManagedProcess:
+    return supervisor.spawn(
+        "migrations",
+        [sys.executable, "-m", "common.migrations", *DATABASES],
+        env=migration_environment(wiring),
+        cwd=REPOSITORY,
+        log=log_folder / "migrations.log",
+    )
+
+
+def _finish(migration: ManagedProcess) -> None:
+    code = migration.wait(READY_SECONDS)
+    if code is None:
+        raise HarnessError(f"The migrations did not finish within {READY_SECONDS:.0f} s.", f"See {migration.log}.")
+    if code != 0:
+        raise _died(migration)
+
+
+def _await_ready(running: RunningStage, plan: Mapping[str, Sequence[int]], report: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    for component, addresses in plan.items():
+        for process, port in zip(running.processes[component], addresses, strict=True):
+            while not _is_ready(port):
+                if not process.alive():
+                    raise _died(process)
+                if time.monotonic() > deadline:
+                    raise HarnessError(
+                        f"{process.name} was not ready within {READY_SECONDS:.0f} s.", f"See its log, {process.log}."
+                    )
+                time.sleep(_POLL_SECONDS)
+        report(f"{component} is ready")
+
+
+def _is_ready(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2.0)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _died(process: ManagedProcess) -> HarnessError:
+    last = next((line for line in reversed(process.tail()) if line.strip()), "it logged nothing")
+    return HarnessError(
+        f"{process.name} ended with code {process.returncode}: {last.strip()}", f"See its log, {process.log}."
+    )

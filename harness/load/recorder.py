@@ -1,0 +1,115 @@
+"""Keeps what the clients saw: every request of the measured part, and a few whole answers for the audit."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from hdrh.histogram import HdrHistogram
+
+from harness.load.result import OK, LoadResult
+from harness.store.samples import Sample
+from scenarios.model import Answer
+
+# 1 µs to 10 minutes at three significant digits.
+_LOWEST_US, _HIGHEST_US, _DIGITS = 1, 600_000_000, 3
+
+
+class Recorder:
+    """A listener of Locust's ``request`` event; it records between ``begin`` and ``end``.
+
+    A request counts where its answer comes: in a closed loop as many begin before the window as end behind it.
+    """
+
+    def __init__(self, keep_every: int) -> None:
+        self._keep_every = keep_every
+        self._requests: list[tuple[float, float, str, int, str]] = []
+        self.answers: list[Answer] = []
+        self._begun: float | None = None
+        self.seconds = 0.0
+        self._seen = 0
+
+    def begin(self) -> None:
+        self._begun = time.perf_counter()
+
+    def end(self) -> None:
+        if self._begun is not None:
+            self.seconds = time.perf_counter() - self._begun
+            self._begun = None
+
+    def __call__(
+        self,
+        request_type: str,
+        name: str,
+        response_time: float,
+        exception: BaseException | None,
+        response: Any = None,
+        **_: Any,
+    ) -> None:
+        if self._begun is None:
+            return
+        since = time.perf_counter() - self._begun
+        status = getattr(response, "status_code", 0) or 0
+        outcome = OK if exception is None and status == 200 else _failure(status, exception, response)
+        self._requests.append((since, response_time, name, status, outcome))
+        self._seen += 1
+        if outcome is OK and self._seen % self._keep_every == 1:
+            parts = urlsplit(response.url)
+            path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+            self.answers.append(Answer(request_type, path, response.text))
+
+    def samples(self) -> list[Sample]:
+        """Every recorded request; ``started_s`` counts from ``begin``."""
+        return [
+            Sample(since - latency / 1000, latency, name, status, outcome)
+            for since, latency, name, status, outcome in self._requests
+        ]
+
+    def result(self) -> LoadResult:
+        """Counts, latencies and rates of what was recorded."""
+        histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
+        buckets = max(1, math.ceil(self.seconds))
+        succeeded, failed = [0] * buckets, [0] * buckets
+        outcomes: Counter[str] = Counter()
+        total_ms = 0.0
+        for since, latency, _, _, outcome in self._requests:
+            outcomes[outcome] += 1
+            bucket = min(int(since), buckets - 1)
+            if outcome == OK:
+                histogram.record_value(max(_LOWEST_US, round(latency * 1000)))
+                total_ms += latency
+                succeeded[bucket] += 1
+            else:
+                failed[bucket] += 1
+        count = outcomes[OK]
+
+        def percentile(share: float) -> float | None:
+            return histogram.get_value_at_percentile(share) / 1000 if count else None
+
+        return LoadResult(
+            seconds=self.seconds,
+            outcomes=dict(outcomes),
+            mean_ms=total_ms / count if count else None,
+            p50_ms=percentile(50),
+            p95_ms=percentile(95),
+            p99_ms=percentile(99),
+            per_second_ok=succeeded,
+            per_second_failed=failed,
+            answers=self.answers,
+        )
+
+
+def _failure(status: int, exception: BaseException | None, response: Any) -> str:
+    """What the client saw, in words that can be counted."""
+    if status == 0:
+        name = type(exception).__name__ if exception is not None else "no answer"
+        return "time-out" if "timeout" in name.lower() else f"connection: {name}"
+    try:
+        code = json.loads(response.text)["code"]
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {status}"
+    return f"HTTP {status}, code {code}"

@@ -1,0 +1,47 @@
+"""What one Locust process reports of one cell."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from scenarios.model import Answer
+
+OK = "ok"
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """Counts and latencies of the measured part. Latencies are milliseconds of successful answers.
+
+    Percentiles come from an HDR histogram (Tene, "How NOT to Measure Latency"; 3 significant digits).
+    """
+
+    seconds: float
+    outcomes: dict[str, int]
+    """How often each outcome was seen; ``ok`` is an answer of 200."""
+    mean_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    per_second_ok: list[int] = field(default_factory=list)
+    per_second_failed: list[int] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> int:
+        return self.outcomes.get(OK, 0)
+
+    @property
+    def failed(self) -> int:
+        return sum(count for outcome, count in self.outcomes.items() if outcome != OK)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> LoadResult:
+        content = json.loads(path.read_text())
+        answers = [Answer(**answer) for answer in content.pop("answers")]
+        return cls(**content, answers=answers)

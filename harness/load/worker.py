@@ -1,0 +1,93 @@
+"""``python -m harness.load.worker PLAN RESULT SAMPLES``: one cell's load in a process of its own.
+
+It says ``measuring`` and ``measured`` on stdout when the measured part begins and ends, so that the harness can read
+every process's CPU at the same two moments. It stops by itself: after the plan's seconds, or after its requests.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+from inspect import isclass
+from pathlib import Path
+
+import gevent
+
+# Locust patches the standard library for gevent; it has to be imported before anything that opens a socket.
+import locust
+from locust.env import Environment
+
+from harness.load.recorder import Recorder
+from harness.store.samples import write_samples
+from scenarios.plan import PLAN_VARIABLE, LoadPlan
+
+# The harness reads the processes' CPU when it reads a line; the load goes on for this long, so that what it reads is
+# the CPU of a stage under load.
+OVERLAP_SECONDS = 0.2
+
+
+def main(argv: list[str]) -> int:
+    plan_path, result_path, samples_path = (Path(argument) for argument in argv)
+    os.environ[PLAN_VARIABLE] = str(plan_path)
+    plan = LoadPlan.load(plan_path)
+    logging.getLogger("locust").setLevel(logging.WARNING)
+    module = import_module(f"scenarios.{plan.scenario}.locustfile")
+    users = [
+        member
+        for member in vars(module).values()
+        if isclass(member) and issubclass(member, locust.User) and not member.abstract
+    ]
+    environment = Environment(user_classes=users, host=plan.host, events=locust.events, catch_exceptions=False)
+    recorder = Recorder(plan.keep_every)
+    environment.events.request.add_listener(recorder)  # type: ignore[no-untyped-call]
+    runner = environment.create_local_runner()
+    try:
+        if plan.requests_per_user is None:
+            _by_time(runner, recorder, plan)
+        else:
+            _by_count(runner, recorder, plan)
+    finally:
+        runner.quit()
+    write_samples(samples_path, recorder.samples())
+    recorder.result().save(result_path)
+    return 0
+
+
+def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:
+    """All users start at once, warm up, and are measured for the plan's seconds."""
+    _start(runner, plan)
+    gevent.sleep(plan.warm_up_seconds)
+    _say("measuring")
+    recorder.begin()
+    gevent.sleep(plan.seconds)
+    recorder.end()
+    _say("measured")
+    gevent.sleep(OVERLAP_SECONDS)
+
+
+def _by_count(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:
+    """Every user makes its requests and leaves; all of them are measured, until the last one has left."""
+    _say("measuring")
+    recorder.begin()
+    _start(runner, plan)
+    with gevent.Timeout(plan.seconds, False):
+        while runner.user_count > 0:
+            gevent.sleep(0.05)
+    recorder.end()
+    _say("measured")
+
+
+def _start(runner: locust.runners.Runner, plan: LoadPlan) -> None:
+    runner.start(plan.users, spawn_rate=plan.users)
+    assert runner.spawning_greenlet is not None, "start spawns the users in a greenlet"
+    runner.spawning_greenlet.join()
+
+
+def _say(word: str) -> None:
+    print(word, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""A run: stages × scenarios × repeats, measured in turns, and what it leaves in ``reports/<run>/``."""

@@ -1,0 +1,154 @@
+"""One cell: one scenario on one running stage, once. Seed, warm up, measure, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from argon2 import PasswordHasher
+
+from common.tokens import issue_token
+from harness.errors import HarnessError
+from harness.launch import RunningStage
+from harness.load.process import run_load
+from harness.load.result import LoadResult
+from harness.provision import Component
+from harness.run.options import RunOptions
+from harness.sample import Sampler, Snapshot
+from harness.sample.sampler import cpus_in_use
+from harness.store.samples import sample_path
+from harness.supervise import ManagedProcess
+from scenarios.dataset import Dataset, seed_databases
+from scenarios.model import CellState, Finding, Scenario
+from scenarios.plan import LoadPlan
+
+LOAD = "locust"
+EXACT_LIMIT_SECONDS = 600.0
+
+# Everybody's password in the seeded data. The accounts live in a throw-away database on loopback.
+PASSWORD = "Ticket@2go"
+PASSWORD_HASH = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What one repeat of one cell gave."""
+
+    stage: str
+    scenario: str
+    repeat: int
+    load: LoadResult
+    cpu_seconds: Mapping[str, float]
+    """CPU seconds of each process in the measured part, Locust included."""
+    cpu_window_seconds: float
+    cpus: Mapping[str, list[float]]
+    """CPUs in use over time, by process."""
+    memory_bytes: Mapping[str, int]
+    findings: list[Finding]
+
+
+def seed(running: RunningStage, dataset: Dataset) -> CellState:
+    """Fills the stage's databases and mints the load's tokens."""
+    seed_databases(running.database_urls, dataset, PASSWORD_HASH)
+    return CellState(
+        database_urls=running.database_urls,
+        dataset=dataset,
+        gateway_url=running.gateway_url,
+        tokens=[issue_token(user, running.secrets.jwt) for user in dataset.load_users],
+    )
+
+
+def load_plan(scenario: Scenario, state: CellState, options: RunOptions, repeat: int) -> LoadPlan:
+    """What the Locust process is told. The same repeat sends the same requests to every stage."""
+    return LoadPlan(
+        scenario=scenario.id,
+        host=state.gateway_url,
+        users=scenario.users,
+        warm_up_seconds=0.0 if options.exact else options.warm_up_seconds,
+        seconds=EXACT_LIMIT_SECONDS if options.exact else options.seconds,
+        requests_per_user=scenario.requests_per_user if options.exact else None,
+        seed=options.seed * 1_000 + repeat,
+        tokens=list(state.tokens),
+        data=dict(scenario.prepare(state)),
+    )
+
+
+def run_cell(
+    running: RunningStage,
+    scenario: Scenario,
+    repeat: int,
+    *,
+    dataset: Dataset,
+    options: RunOptions,
+    folder: Path,
+    say: Callable[[str], None],
+) -> CellResult:
+    """Measures ``scenario`` on ``running`` once; ``folder`` is the run's.
+
+    Raises:
+        HarnessError: a process of the stage ended, or the load could not be driven.
+    """
+    say("seeding")
+    state = seed(running, dataset)
+    plan = load_plan(scenario, state, options, repeat)
+    sampler = _sampler(running)
+    bounds: list[Snapshot] = []
+    samples = sample_path(folder, running.stage.id, scenario.id, {}, repeat)
+
+    def measuring() -> None:
+        say("measuring")
+        bounds.append(sampler.snapshot())
+        sampler.start()
+
+    def measured() -> None:
+        bounds.append(sampler.snapshot())
+        sampler.stop()
+        say("auditing")
+
+    def started(process: ManagedProcess) -> None:
+        sampler.watch(LOAD, process.pid)
+        say("warming up")
+
+    try:
+        load = run_load(
+            plan,
+            running.supervisor,
+            folder=running.supervisor.scratch,
+            samples=samples,
+            on_started=started,
+            on_measuring=measuring,
+            on_measured=measured,
+            while_running=running.require_alive,
+        )
+        memory = sampler.memory_bytes()
+    finally:
+        sampler.stop()
+    if len(bounds) != 2:
+        raise HarnessError(f"The load of {scenario.id} on {running.stage.id} ended before it was measured.")
+    findings = scenario.audit(replace(state, answers=load.answers))
+    before, after = bounds
+    return CellResult(
+        stage=running.stage.id,
+        scenario=scenario.id,
+        repeat=repeat,
+        load=load,
+        cpu_seconds={name: used - before.cpu_seconds.get(name, 0.0) for name, used in after.cpu_seconds.items()},
+        cpu_window_seconds=after.at - before.at,
+        cpus=cpus_in_use(sampler.snapshots),
+        memory_bytes=memory,
+        findings=findings,
+    )
+
+
+def _sampler(running: RunningStage) -> Sampler:
+    sampler = Sampler()
+    for component, instances in running.processes.items():
+        for number, process in enumerate(instances):
+            sampler.watch(component if number == 0 else f"{component}#{number + 1}", process.pid)
+    for server in running.infrastructure.servers:
+        if server.process is not None:
+            sampler.watch(
+                server.component.value, server.process.pid, has_children=server.component is Component.POSTGRES
+            )
+    return sampler

@@ -1,0 +1,179 @@
+"""Carries out a run from the first server to the report."""
+
+from __future__ import annotations
+
+import random
+import secrets as random_names
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.launch import Secrets, launch
+from harness.launch.environment import DATABASES
+from harness.launch.instance_size import CpuCaps, open_caps
+from harness.provision import Component, Infrastructure, provision
+from harness.provision.databases import create_database, drop_database
+from harness.run.cell import CellResult, run_cell
+from harness.run.leave import Outcome, leave_behind
+from harness.run.machine import describe_machine
+from harness.run.options import RunOptions
+from harness.run.progress import Narrator
+from harness.stages.manifest import Stage
+from harness.supervise import Supervisor, sweep_leftovers
+from scenarios.dataset import DATASETS, Dataset
+
+
+@dataclass
+class _Run:
+    """What the cells of one run share."""
+
+    options: RunOptions
+    folder: Path
+    supervisor: Supervisor
+    infrastructure: Infrastructure
+    caps: CpuCaps
+    dataset: Dataset
+    narrator: Narrator
+    databases: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Stage id to the URLs of its three databases."""
+    results: list[CellResult] = field(default_factory=list)
+    ready_seconds: dict[str, list[float]] = field(default_factory=dict)
+
+
+def execute(options: RunOptions, narrator: Narrator) -> Outcome:
+    """Provision, measure every cell in seeded turns, audit, and leave the report.
+
+    Raises:
+        HarnessError: something that a person can act on; whatever was started has been stopped.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    folder = _new_folder(options, started)
+    for sentence in sweep_leftovers():
+        narrator.say(sentence)
+    with ExitStack() as stack:
+        supervisor = stack.enter_context(Supervisor(options.profile))
+        infrastructure = stack.enter_context(
+            provision(options.provider, supervisor, log_folder=folder / "logs", report=narrator.say)
+        )
+        infrastructure.ensure(*_components(options.stages))
+        caps = open_caps(options.service_cpus is not None, supervisor.own_cgroup)
+        stack.callback(caps.release)
+        dataset = replace(DATASETS[options.dataset], seed=options.seed, today=first_of_month(started.date()))
+        run = _Run(options, folder, supervisor, infrastructure, caps, dataset, narrator)
+        stack.callback(_drop_databases, run)
+        _measure(run)
+        machine = describe_machine(infrastructure)
+        servers = infrastructure.servers
+        settings = {
+            f"{server.component.value}: {name}": value for server in servers for name, value in server.settings.items()
+        }
+    narrator.say("Drawing the report")
+    return leave_behind(
+        options,
+        folder,
+        started=started,
+        seconds=time.monotonic() - clock,
+        machine=machine,
+        caps=caps,
+        settings=settings,
+        results=run.results,
+        ready_seconds=run.ready_seconds,
+    )
+
+
+def first_of_month(day: date) -> date:
+    """Seeded shows hang on a day that stays the same for a month, so that two runs of a day start from one data set."""
+    return day.replace(day=1)
+
+
+def _measure(run: _Run) -> None:
+    options = run.options
+    cells = options.repeats * len(options.stages) * len(options.scenarios)
+    turns = random.Random(options.seed)
+    with run.narrator.cells(cells):
+        for repeat in range(1, options.repeats + 1):
+            # Stages take turns in a new order each repeat, so that a drift of the machine favours none of them.
+            for stage in turns.sample(options.stages, k=len(options.stages)):
+                _measure_stage(run, stage, repeat)
+
+
+def _measure_stage(run: _Run, stage: Stage, repeat: int) -> None:
+    options, narrator = run.options, run.narrator
+    narrator.begin(stage.id)
+    with launch(
+        stage,
+        run.infrastructure,
+        run.supervisor,
+        database_urls=_databases_of(run, stage),
+        secrets=Secrets(),
+        log_folder=run.folder / "logs" / stage.id,
+        with_noop=any(scenario.needs_noop for scenario in options.scenarios),
+    ) as running:
+        run.ready_seconds.setdefault(stage.id, []).append(running.ready_seconds)
+        running.cap(run.caps, options.instance_size)
+        for scenario in options.scenarios:
+            name = f"{stage.id} {scenario.id}"
+            narrator.begin(name if options.repeats == 1 else f"{name} ({repeat}/{options.repeats})")
+            result = run_cell(
+                running,
+                scenario,
+                repeat,
+                dataset=run.dataset,
+                options=options,
+                folder=run.folder,
+                say=narrator.step,
+            )
+            run.results.append(result)
+            narrator.done(_in_brief(result))
+
+
+def _in_brief(result: CellResult) -> str:
+    load = result.load
+    broken = [found for found in result.findings if found.violations]
+    latency = "no answer succeeded" if load.p95_ms is None else f"p95 {load.p95_ms:,.0f} ms"
+    failed = f", {load.failed:,} failed" if load.failed else ""
+    audit = "; ".join(f"AUDIT {found.rule}: {found.detail}" for found in broken) or "audit ok"
+    return f"{load.succeeded / load.seconds:,.0f}/s, {latency}{failed}, {audit}"
+
+
+def _components(stages: tuple[Stage, ...]) -> list[Component]:
+    """What the stages name; a server that none of them names is not started."""
+    return sorted({Component(name) for stage in stages for name in stage.infrastructure})
+
+
+def _databases_of(run: _Run, stage: Stage) -> Mapping[str, str]:
+    if stage.id not in run.databases:
+        prefix = f"ft_{random_names.token_hex(4)}_{stage.id[:2]}"
+        run.databases[stage.id] = {
+            package: create_database(run.infrastructure, f"{prefix}_{name}") for package, name in DATABASES.items()
+        }
+    return run.databases[stage.id]
+
+
+def _drop_databases(run: _Run) -> None:
+    """On a server that is not ours, the databases are the only thing that would stay."""
+    if run.options.provider != "external":
+        return
+    for urls in run.databases.values():
+        for url in urls.values():
+            drop_database(run.infrastructure, url.rpartition("/")[2].partition("?")[0])
+
+
+def _new_folder(options: RunOptions, started: datetime) -> Path:
+    name = f"{started:%Y%m%d-%H%M%S}-{options.profile}"
+    folder = options.reports / name
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        folder = options.reports / f"{name}-{random_names.token_hex(2)}"
+        folder.mkdir()
+    except OSError as problem:
+        raise HarnessError(
+            f"The report folder {folder} cannot be made: {problem.strerror}.",
+            "Free space or choose another with --reports.",
+        ) from problem
+    return folder

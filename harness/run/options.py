@@ -1,0 +1,65 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.launch.running import UNCAPPED, InstanceSize
+from harness.stages.manifest import REPOSITORY, Stage
+from scenarios.model import Scenario
+
+ProviderName = Literal["embedded", "external"]
+
+REPORTS = REPOSITORY / "reports"
+
+SERVICE_CPUS = 0.15
+GATEWAY_CPUS = 1.0
+"""design.md, "Instance size": small enough that everything fits on two cores."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How long a run takes its time."""
+
+    name: str
+    repeats: int
+    warm_up_seconds: float
+    seconds: float
+    text: str
+
+
+PROFILES: Mapping[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile("smoke", 1, 1.0, 3.0, "does it run? seconds a cell; its figures mean nothing"),
+        Profile("quick", 1, 3.0, 8.0, "a first look: every cell once"),
+        Profile("full", 3, 5.0, 20.0, "figures to quote: three repeats in turns, with spread and verdicts"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """A run, resolved: everything that decides what it does."""
+
+    profile: str
+    stages: tuple[Stage, ...]
+    scenarios: tuple[Scenario, ...]
+    repeats: int
+    warm_up_seconds: float
+    seconds: float
+    service_cpus: float | None
+    """CPUs of one service instance; None: uncapped, and so is the gateway."""
+    provider: ProviderName
+    dataset: str
+    seed: int
+    exact: bool
+    reports: Path = REPORTS
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def instance_size(self) -> InstanceSize:
+        return UNCAPPED if self.service_cpus is None else InstanceSize(self.service_cpus, GATEWAY_CPUS)

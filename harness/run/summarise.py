@@ -1,0 +1,193 @@
+"""From the repeats of all cells to ``summary.json`` and what the report shows beside it."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from harness.launch.running import InstanceSize
+from harness.load.result import OK
+from harness.report.extras import FailureCount, ScenarioText, Timeline
+from harness.run.cell import LOAD, CellResult
+from harness.sample.sampler import STEP_SECONDS
+from harness.stages.manifest import Stage
+from harness.store.ratios import judge, measure
+from harness.store.summary import Applied, Audit, Cost, Hypothesis, Measurement, Ratio
+from harness.store.summary import Stage as StageRecord
+from scenarios.model import Scenario
+
+# A process this close to what it may use is what limited the measurement.
+SATURATED = 0.95
+# One thread of Python can use one core: Locust is one process, and so is the gateway.
+ONE_THREAD = 1.0
+
+
+def stage_record(stage: Stage, size: InstanceSize) -> StageRecord:
+    """A stage as ``summary.json`` has it."""
+    instances = {str(name): spec.replicas for name, spec in stage.services.items()}
+    instances |= {name: spec.replicas for name, spec in stage.workers.items()}
+    budgets = [(size.of(name), replicas) for name, replicas in instances.items()]
+    budget = sum(cpus * replicas for cpus, replicas in budgets if cpus is not None)
+    return StageRecord(
+        id=stage.id,
+        title=stage.title,
+        improvement=stage.improvement,
+        cpu_budget=budget or None,
+        hypotheses=[
+            Hypothesis(
+                id=claim.id,
+                scenario=claim.scenario,
+                metric=claim.metric,
+                against=claim.against,
+                at_least=claim.at_least,
+                at_most=claim.at_most,
+                why=claim.why,
+            )
+            for claim in stage.hypotheses
+        ],
+        instances=instances,
+        known_defects=[defect.description for defect in stage.known_defects],
+    )
+
+
+def cells_of(results: Iterable[CellResult]) -> list[list[CellResult]]:
+    """The repeats of each cell, in the order in which they ran; cells by stage, then scenario."""
+
+    def key(result: CellResult) -> tuple[str, str]:
+        return result.stage, result.scenario
+
+    ordered = sorted(results, key=key)
+    return [sorted(group, key=lambda result: result.repeat) for _, group in groupby(ordered, key)]
+
+
+def measurements(repeats: Sequence[CellResult], size: InstanceSize, cores: int) -> list[Measurement]:
+    """Every metric of one cell."""
+    first = repeats[0]
+    limits = sorted({name for repeat in repeats for name in saturated(repeat, size, cores)})
+    limited_by = " + ".join(limits) or None
+    columns: dict[str, list[float | None]] = {
+        "throughput": [repeat.load.succeeded / repeat.load.seconds for repeat in repeats],
+        "mean_ms": [repeat.load.mean_ms for repeat in repeats],
+        "p50_ms": [repeat.load.p50_ms for repeat in repeats],
+        "p95_ms": [repeat.load.p95_ms for repeat in repeats],
+        "p99_ms": [repeat.load.p99_ms for repeat in repeats],
+        "answered_well": [_share(repeat) for repeat in repeats],
+        "failures": [float(repeat.load.failed) for repeat in repeats],
+        "cpu_us": [_cpu_us(repeat) for repeat in repeats],
+    }
+    # A repeat in which nothing succeeded has no latency and no cost; the others still say something.
+    known = {name: [value for value in values if value is not None] for name, values in columns.items()}
+    return [
+        measure(first.stage, first.scenario, {}, metric, values, limited_by=limited_by)
+        for metric, values in known.items()
+        if values
+    ]
+
+
+def saturated(result: CellResult, size: InstanceSize, cores: int) -> list[str]:
+    """What limited this repeat other than the services under test: Locust, the gateway, or the machine itself."""
+    window = result.cpu_window_seconds
+    used = {name: seconds / window for name, seconds in result.cpu_seconds.items()}
+    limits = []
+    if used.get(LOAD, 0.0) >= SATURATED * ONE_THREAD:
+        limits.append(LOAD)
+    if used.get("gateway", 0.0) >= SATURATED * (size.gateway or ONE_THREAD):
+        limits.append("gateway")
+    if sum(used.values()) >= SATURATED * cores:
+        limits.append("machine")
+    return limits
+
+
+def costs(repeats: Sequence[CellResult]) -> list[Cost]:
+    """CPU for each successful request, by component (replicas together), Locust included as a line of its own."""
+    by_component: dict[str, list[float]] = {}
+    for repeat in repeats:
+        if repeat.load.succeeded == 0:
+            continue
+        spent: defaultdict[str, float] = defaultdict(float)
+        for name, seconds in repeat.cpu_seconds.items():
+            spent[name.partition("#")[0]] += seconds
+        for component, seconds in spent.items():
+            by_component.setdefault(component, []).append(_per_request_us(repeat, seconds))
+    first = repeats[0]
+    return [
+        Cost(stage=first.stage, scenario=first.scenario, component=name, cpu_us_per_request=statistics.median(values))
+        for name, values in by_component.items()
+    ]
+
+
+def audits(repeats: Sequence[CellResult], stage: Stage) -> list[Audit]:
+    """Each rule of one cell, over all its repeats."""
+    first = repeats[0]
+    rules: dict[str, list[tuple[int, str]]] = {}
+    for repeat in repeats:
+        for found in repeat.findings:
+            rules.setdefault(found.rule, []).append((found.violations, found.detail))
+    declared = {
+        defect.rule for defect in stage.known_defects if defect.scenario is None or defect.scenario == first.scenario
+    }
+    return [
+        Audit(
+            stage=first.stage,
+            scenario=first.scenario,
+            rule=rule,
+            violations=sum(count for count, _ in outcomes),
+            declared=rule in declared,
+            detail=next((detail for count, detail in outcomes if count), outcomes[-1][1]) or None,
+        )
+        for rule, outcomes in rules.items()
+    ]
+
+
+def ratios(stages: Sequence[StageRecord], found: Sequence[Measurement], applied: Applied, seed: int) -> list[Ratio]:
+    """Every hypothesis of every stage, judged."""
+    return [ratio for stage in stages for ratio in judge(stage.id, stage.hypotheses, found, applied, seed)]
+
+
+def timeline(result: CellResult) -> Timeline:
+    """One repeat over time."""
+    return Timeline(
+        stage=result.stage,
+        scenario=result.scenario,
+        repeat=result.repeat,
+        requests_per_s=[float(count) for count in result.load.per_second_ok],
+        failures_per_s=[float(count) for count in result.load.per_second_failed],
+        sample_step_s=STEP_SECONDS,
+        cpu={name: list(series) for name, series in result.cpus.items()},
+    )
+
+
+def failure_counts(repeats: Sequence[CellResult]) -> list[FailureCount]:
+    """Failed answers of one cell by kind, all repeats together."""
+    kinds: Counter[str] = Counter()
+    for repeat in repeats:
+        kinds.update({kind: count for kind, count in repeat.load.outcomes.items() if kind != OK})
+    first = repeats[0]
+    return [
+        FailureCount(stage=first.stage, scenario=first.scenario, kind=kind, count=count)
+        for kind, count in kinds.most_common()
+    ]
+
+
+def scenario_texts(scenarios: Iterable[Scenario]) -> dict[str, ScenarioText]:
+    return {scenario.id: ScenarioText(title=scenario.title, text=scenario.text) for scenario in scenarios}
+
+
+def _share(result: CellResult) -> float | None:
+    asked = result.load.succeeded + result.load.failed
+    return result.load.succeeded / asked if asked else None
+
+
+def _cpu_us(result: CellResult) -> float | None:
+    """Platform and servers, Locust left out."""
+    if result.load.succeeded == 0:
+        return None
+    return _per_request_us(result, sum(used for name, used in result.cpu_seconds.items() if name != LOAD))
+
+
+def _per_request_us(result: CellResult, cpu_seconds: float) -> float:
+    # The CPU window is a few milliseconds longer than the load's: both are brought to a second.
+    throughput = result.load.succeeded / result.load.seconds
+    return cpu_seconds / result.cpu_window_seconds / throughput * 1e6

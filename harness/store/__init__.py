@@ -1,0 +1,1 @@
+"""What a run leaves behind: the public summary, the statistics in it, and the raw samples."""

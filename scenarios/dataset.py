@@ -1,0 +1,185 @@
+"""The data that a measurement starts from: made from a seed, the same for every stage, loaded by COPY in seconds.
+
+The columns written here are those that every stage has had since the first; what a later stage adds has a default.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from common.identity import Role, User
+
+VENUE_ROWS, VENUE_COLUMNS = 50, 40
+_SHOW_TIMES = (time(14), time(18), time(19, 30), time(20))
+_ARTISTS = ("아이유", "새소년", "잔나비", "이날치", "Nell", "검정치마", "Cheeze", "선우정아", "10CM", "실리카겔")
+_EVENTS = ("단독 콘서트", "Live Tour", "연말 공연", "Encore", "봄 소풍", "Club Night")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """How much of everything there is, and the seed that decides the rest.
+
+    User ids: 1 is the manager, 2 the demo seller, 3 the demo buyer; then sellers, then the load's buyers.
+    """
+
+    name: str
+    concerts: int
+    schedules_per_concert: int
+    bookings_per_schedule: int
+    venues: int = 20
+    sellers: int = 20
+    buyers: int = 1_000
+    seed: int = 1
+    today: date = date(2030, 1, 1)
+    """Shows begin a month after this day, so that none is over."""
+
+    @property
+    def schedules(self) -> int:
+        return self.concerts * self.schedules_per_concert
+
+    @property
+    def bookings(self) -> int:
+        return self.schedules * self.bookings_per_schedule
+
+    @property
+    def manager(self) -> User:
+        return User(1, "manager@fortickets.example", Role.MANAGER)
+
+    @property
+    def seller(self) -> User:
+        return User(2, "seller@fortickets.example", Role.SELLER)
+
+    @property
+    def buyer(self) -> User:
+        return User(3, "buyer@fortickets.example", Role.USER)
+
+    @property
+    def load_users(self) -> list[User]:
+        """The buyers that the load logs in as."""
+        first = 4 + self.sellers
+        return [User(first + number, f"buyer{number}@fortickets.example", Role.USER) for number in range(self.buyers)]
+
+    @property
+    def all_users(self) -> list[User]:
+        sellers = [
+            User(4 + number, f"seller{number}@fortickets.example", Role.SELLER) for number in range(self.sellers)
+        ]
+        return [self.manager, self.seller, self.buyer, *sellers, *self.load_users]
+
+
+DATASETS: Mapping[str, Dataset] = {
+    "default": Dataset("default", concerts=500, schedules_per_concert=4, bookings_per_schedule=10),
+    "large": Dataset("large", concerts=2_000, schedules_per_concert=10, bookings_per_schedule=10),
+}
+
+_Rows = Iterable[Sequence[Any]]
+
+_USER_COLUMNS = ("id", "email", "nickname", "phone", "profile_image", "password_hash", "role")
+_VENUE_COLUMNS = ("id", "name", "location", "row_count", "column_count")
+_CONCERT_COLUMNS = ("id", "user_id", "name", "run_time", "start_date", "end_date", "price", "image")
+_SCHEDULE_COLUMNS = ("id", "concert_id", "venue_id", "concert_date", "concert_time")
+_BOOKING_COLUMNS = ("id", "user_id", "concert_id", "schedule_id", "price", "status", "seat_row", "seat_column")
+
+
+def seed_databases(database_urls: Mapping[str, str], dataset: Dataset, password_hash: str) -> None:
+    """Empties the three databases and fills them with ``dataset``; every account has the same password."""
+    _fill(database_urls["user"], {"users": (_USER_COLUMNS, _users(dataset, password_hash))})
+    _fill(
+        database_urls["concert"],
+        {
+            "venues": (_VENUE_COLUMNS, _venues(dataset)),
+            "concerts": (_CONCERT_COLUMNS, _concerts(dataset)),
+            "schedules": (_SCHEDULE_COLUMNS, _schedules(dataset)),
+        },
+    )
+    _fill(database_urls["order"], {"bookings": (_BOOKING_COLUMNS, _bookings(dataset))})
+
+
+def _fill(database_url: str, tables: Mapping[str, tuple[Sequence[str], _Rows]]) -> None:
+    """Replaces the content of ``tables``, in one transaction, and tells the planner what is there now."""
+    with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, tables)))
+        )
+        for table, (columns, rows) in tables.items():
+            names = sql.SQL(", ").join(map(sql.Identifier, columns))
+            with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)) as copy:
+                for row in rows:
+                    copy.write_row(row)
+            # The ids were given by us; the next one that the platform makes comes after them.
+            cursor.execute(
+                sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'id'), GREATEST(max(id), 1)) FROM {}").format(
+                    sql.Literal(table), sql.Identifier(table)
+                )
+            )
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for table in tables:
+            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
+
+
+def _users(dataset: Dataset, password_hash: str) -> _Rows:
+    for user in dataset.all_users:
+        nickname = f"u{user.user_id:05d}"
+        phone = f"010{user.user_id:08d}"
+        yield user.user_id, user.email, nickname, phone, "", password_hash, user.role.value
+
+
+def _venues(dataset: Dataset) -> _Rows:
+    for venue in range(1, dataset.venues + 1):
+        yield venue, f"{venue}관", "서울", VENUE_ROWS, VENUE_COLUMNS
+
+
+def _concerts(dataset: Dataset) -> _Rows:
+    chosen = random.Random(dataset.seed)
+    for concert in range(1, dataset.concerts + 1):
+        name = f"{chosen.choice(_ARTISTS)} {chosen.choice(_EVENTS)} {concert}"
+        start, end = _run_of(dataset, concert)
+        price = chosen.randrange(33, 166) * 1_000
+        image = f"https://images.fortickets.example/{concert}.jpg"
+        yield concert, _seller_of(dataset, concert), name, chosen.randrange(80, 181), start, end, price, image
+
+
+def _schedules(dataset: Dataset) -> _Rows:
+    chosen = random.Random(dataset.seed + 1)
+    for schedule in range(1, dataset.schedules + 1):
+        concert = concert_of(dataset, schedule)
+        start, _ = _run_of(dataset, concert)
+        day = start + timedelta(days=(schedule - 1) % dataset.schedules_per_concert)
+        yield schedule, concert, chosen.randrange(1, dataset.venues + 1), day, chosen.choice(_SHOW_TIMES)
+
+
+def _bookings(dataset: Dataset) -> _Rows:
+    chosen = random.Random(dataset.seed + 2)
+    prices = {row[0]: row[6] for row in _concerts(dataset)}
+    buyers = dataset.load_users
+    booking = 0
+    for schedule in range(1, dataset.schedules + 1):
+        concert = concert_of(dataset, schedule)
+        for seat in chosen.sample(range(VENUE_ROWS * VENUE_COLUMNS), dataset.bookings_per_schedule):
+            booking += 1
+            row, column = seat // VENUE_COLUMNS + 1, seat % VENUE_COLUMNS + 1
+            buyer = chosen.choice(buyers).user_id
+            yield booking, buyer, concert, schedule, prices[concert], "CONFIRMED", row, column
+
+
+def concert_of(dataset: Dataset, schedule: int) -> int:
+    """The concert that a schedule belongs to; both are numbered from 1."""
+    return (schedule - 1) // dataset.schedules_per_concert + 1
+
+
+def _seller_of(dataset: Dataset, concert: int) -> int:
+    """The demo seller has every tenth concert, the others share the rest."""
+    return dataset.seller.user_id if concert % 10 == 1 else 4 + concert % dataset.sellers
+
+
+def _run_of(dataset: Dataset, concert: int) -> tuple[date, date]:
+    """First and last day of a concert: spread over a year that begins a month after the data set's day."""
+    start = dataset.today + timedelta(days=31 + concert % 365)
+    return start, start + timedelta(days=dataset.schedules_per_concert + 1)

@@ -1,0 +1,56 @@
+"""What a Locust process is told: written by the harness (or by ``run_all.py up --json``), read by the Locust file."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PLAN_VARIABLE = "FORTICKETS_LOAD_PLAN"
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """One cell's load. Times are seconds."""
+
+    scenario: str
+    host: str
+    users: int
+    warm_up_seconds: float
+    seconds: float
+    """How long is measured; with ``requests_per_user`` the most that is allowed."""
+    seed: int
+    tokens: list[str] = field(repr=False)
+    data: dict[str, Any]
+    requests_per_user: int | None = None
+    """Each client stops after so many requests, all of which count; None: measure by time."""
+    keep_every: int = 200
+    """One answer in so many is kept for the audit."""
+
+    def save(self, path: Path) -> None:
+        """Writes the plan for its owner's eyes only: it holds tokens."""
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> LoadPlan:
+        return cls(**json.loads(path.read_text()))
+
+
+@cache
+def current_plan() -> LoadPlan:
+    """The plan of this Locust process.
+
+    Raises:
+        RuntimeError: none was given.
+    """
+    path = os.environ.get(PLAN_VARIABLE)
+    if not path:
+        raise RuntimeError(
+            f"{PLAN_VARIABLE} is not set: start a stage with `python run_all.py up 01 --load-plan SCENARIO=FILE`, "
+            f"then `{PLAN_VARIABLE}=FILE locust -f scenarios/SCENARIO/locustfile.py`."
+        )
+    return LoadPlan.load(Path(path))

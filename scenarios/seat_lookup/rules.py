@@ -1,0 +1,39 @@
+"""Seed data and audit of the seat lookup."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from scenarios.model import CellState, Finding
+from scenarios.verdicts import finding
+
+# 100 shows are on sale at a time: enough that no row is hot, few enough that a cache can be of use.
+SHOWS = 100
+
+
+def prepare(state: CellState) -> Mapping[str, Any]:
+    """The ids of the shows that are looked at."""
+    return {"schedules": list(range(1, min(SHOWS, state.dataset.schedules) + 1))}
+
+
+def audit(state: CellState) -> list[Finding]:
+    """Every seat map that a client kept has exactly the seats that are taken."""
+    taken: defaultdict[int, set[str]] = defaultdict(set)
+    with psycopg.connect(state.database_urls["order"]) as connection:
+        rows = connection.execute(
+            "SELECT schedule_id, seat_row, seat_column FROM bookings"
+            " WHERE NOT is_deleted AND status IN ('PENDING', 'CONFIRMED', 'CANCEL_REQUESTED')"
+        )
+        for schedule_id, row, column in rows:
+            taken[schedule_id].add(f"{row} {column}")
+    problems = []
+    for answer in state.answers:
+        schedule = json.loads(answer.body)["data"]
+        if set(schedule["seatList"]) != taken[schedule["id"]]:
+            problems.append(f"{answer.path}: other seats taken than the database has")
+    return [finding("answers_match_database", problems, checked=len(state.answers))]

@@ -1,0 +1,198 @@
+"""Concerts: put on by sellers, listed, searched, changed and taken down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.database import Database, as_views
+from common.errors import (
+    ConcertNotFound, InvalidInput, NotThisSellersConcert, ScheduleAfterConcert, ScheduleBeforeConcert,
+)  # fmt: skip
+from common.identity import require_user
+from common.paging import Page, PageQuery, PageRequest
+from concert.models import Concert, Schedule
+from concert.orders import Orders
+from concert.schemas import ConcertDetailView, ConcertPatch, ConcertRequest, ConcertScheduleView, ConcertView
+from concert.stranding import delete_with_schedules
+
+_LIVING = select(
+    Concert.id,
+    Concert.user_id,
+    Concert.name.label("concert_name"),
+    Concert.run_time.label("runtime"),
+    Concert.start_date,
+    Concert.end_date,
+    Concert.price,
+    Concert.image.label("concert_image"),
+).where(~Concert.is_deleted)
+
+_PAGES = PageQuery(
+    ConcertView,
+    _LIVING,
+    sortable={
+        "id": Concert.id,
+        "userId": Concert.user_id,
+        "concertName": Concert.name,
+        "runtime": Concert.run_time,
+        "startDate": Concert.start_date,
+        "endDate": Concert.end_date,
+        "price": Concert.price,
+    },
+    tie_breaker=Concert.id,
+)
+
+_BY_ID = _LIVING.where(Concert.id == bindparam("concert_id"))
+_BY_IDS = _LIVING.where(Concert.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))).order_by(Concert.id)
+_BY_SELLER = _LIVING.where(Concert.user_id == bindparam("seller_id")).order_by(Concert.id)
+
+_SCHEDULES = (
+    select(Schedule.id, Schedule.venue_id.label("stage_id"), Schedule.concert_date, Schedule.concert_time)
+    .where(Schedule.concert_id == bindparam("concert_id"), ~Schedule.is_deleted)
+    .order_by(Schedule.concert_date, Schedule.concert_time, Schedule.id)
+)
+
+
+async def page(database: Database, request: PageRequest) -> Page[ConcertView]:
+    """One page of all concerts.
+
+    Raises:
+        InvalidInput: an ordering by an unknown field.
+    """
+    return await _PAGES.page(database, request)
+
+
+async def one(database: Database, concert_id: int) -> ConcertView:
+    """
+    Raises:
+        ConcertNotFound: there is no such concert.
+    """
+    found = await database.views(ConcertView, _BY_ID, concert_id=concert_id)
+    if not found:
+        raise ConcertNotFound
+    return found[0]
+
+
+async def detail(database: Database, concert_id: int) -> ConcertDetailView:
+    """A concert with its schedules, the earliest first.
+
+    Raises:
+        ConcertNotFound: there is no such concert.
+    """
+    async with database.reading() as connection:
+        concert = (await connection.execute(_BY_ID, {"concert_id": concert_id})).mappings().one_or_none()
+        if concert is None:
+            raise ConcertNotFound
+        schedules = await connection.execute(_SCHEDULES, {"concert_id": concert_id})
+    views = as_views(ConcertScheduleView, schedules.keys(), schedules)
+    return ConcertDetailView.model_validate({**concert, "schedules": views})
+
+
+async def with_ids(database: Database, ids: Sequence[int]) -> list[ConcertView]:
+    """Those of the concerts that exist, by id."""
+    return await database.views(ConcertView, _BY_IDS, ids=ids)
+
+
+async def of_seller(database: Database, seller_id: int) -> list[ConcertView]:
+    """What a seller puts on."""
+    return await database.views(ConcertView, _BY_SELLER, seller_id=seller_id)
+
+
+async def named(database: Database, word: str, seller_id: int | None = None) -> list[ConcertView]:
+    """The concerts whose name contains ``word``, ignoring case; of one seller, if given."""
+    concerts = _LIVING if seller_id is None else _LIVING.where(Concert.user_id == seller_id)
+    matching = concerts.where(Concert.name.icontains(word, autoescape=True)).order_by(Concert.id)
+    return await database.views(ConcertView, matching)
+
+
+async def create(database: Database, request: ConcertRequest) -> ConcertView:
+    """A new concert of who asks."""
+    concert = Concert(user_id=require_user().user_id, **request.model_dump())
+    async with database.transaction() as session:
+        session.add(concert)
+    return _view(concert)
+
+
+async def change(database: Database, concert_id: int, patch: ConcertPatch) -> ConcertView:
+    """Changes what ``patch`` names.
+
+    Raises:
+        ConcertNotFound, NotThisSellersConcert: as ``lock_own``.
+        InvalidInput: the concert would end before it starts.
+        ScheduleBeforeConcert, ScheduleAfterConcert: a schedule would lie outside of it.
+    """
+    async with database.transaction() as session:
+        concert = await lock_own(session, concert_id)
+        for field, value in patch.model_dump(exclude_unset=True).items():
+            setattr(concert, field, value)
+        if concert.end_date < concert.start_date:
+            raise InvalidInput.of("endDate", "must not be before startDate")
+        await _keep_schedules_inside(session, concert)
+    return _view(concert)
+
+
+async def delete(database: Database, orders: Orders, concert_id: int) -> None:
+    """Takes a concert down, and its schedules with it.
+
+    Raises:
+        ConcertNotFound, NotThisSellersConcert: as ``lock_own``.
+        WouldStrandBookings, ServiceUnavailable: as ``stranding.delete_with_schedules``.
+    """
+    async with database.transaction() as session:
+        concert = await lock_own(session, concert_id)
+        await delete_with_schedules(session, orders, concert, Schedule.concert_id == concert_id)
+
+
+async def lock_own(session: AsyncSession, concert_id: int) -> Concert:
+    """The concert, kept from changing until the transaction ends.
+
+    Raises:
+        ConcertNotFound: there is no such concert.
+        NotThisSellersConcert: who asks is neither its seller nor a manager.
+    """
+    concert = await session.scalar(
+        select(Concert).where(Concert.id == concert_id, ~Concert.is_deleted).with_for_update()
+    )
+    if concert is None:
+        raise ConcertNotFound
+    user = require_user()
+    if concert.user_id != user.user_id and not user.is_manager:
+        raise NotThisSellersConcert
+    return concert
+
+
+def refuse_outside(concert: Concert, *dates: date) -> None:
+    """
+    Raises:
+        ScheduleBeforeConcert, ScheduleAfterConcert: one of ``dates`` is no day of the concert.
+    """
+    for day in dates:
+        if day < concert.start_date:
+            raise ScheduleBeforeConcert
+        if day > concert.end_date:
+            raise ScheduleAfterConcert
+
+
+async def _keep_schedules_inside(session: AsyncSession, concert: Concert) -> None:
+    first_and_last = select(func.min(Schedule.concert_date), func.max(Schedule.concert_date)).where(
+        Schedule.concert_id == concert.id, ~Schedule.is_deleted
+    )
+    first, last = (await session.execute(first_and_last)).one()
+    if first is not None:
+        refuse_outside(concert, first, last)
+
+
+def _view(concert: Concert) -> ConcertView:
+    return ConcertView(
+        id=concert.id,
+        user_id=concert.user_id,
+        concert_name=concert.name,
+        runtime=concert.run_time,
+        start_date=concert.start_date,
+        end_date=concert.end_date,
+        price=concert.price,
+        concert_image=concert.image,
+    )

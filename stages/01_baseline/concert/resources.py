@@ -1,0 +1,38 @@
+"""What lives as long as the process: settings, database pool, the connection to order-service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from common.clients import ServiceClient
+from common.database import Database
+from common.identity import IdentitySigner
+from concert.orders import Orders
+from concert.settings import ConcertSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    database: Database
+    order_client: ServiceClient
+    orders: Orders
+
+    @classmethod
+    def of(cls, settings: ConcertSettings, signer: IdentitySigner) -> Resources:
+        client = ServiceClient(settings.order_service_url, own_name="concert-service", signer=signer)
+        return cls(Database(settings), client, Orders(client))
+
+    async def open(self) -> None:
+        await self.order_client.open()
+
+    async def close(self) -> None:
+        await self.order_client.close()
+        await self.database.close()
+
+
+def resources(request: Request) -> Resources:
+    """The resources of the application that serves ``request``."""
+    found: Resources = request.app.state.resources
+    return found

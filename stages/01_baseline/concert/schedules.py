@@ -1,0 +1,181 @@
+"""Schedules: the evenings of a concert, and which seats are left for each."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.database import Database
+from common.errors import ScheduleNotFound, VenueNotFound
+from concert.concerts import lock_own, refuse_outside
+from concert.models import Concert, Schedule, Venue
+from concert.orders import Orders
+from concert.schemas import (
+    ScheduleDetailView, SchedulePatch, ScheduleRequest, ScheduleView, SeatGrid, SeatLookupView,
+)  # fmt: skip
+from concert.stranding import refuse_if_booked, refuse_if_seats_vanish
+
+_IN_VENUE = (
+    select(
+        Schedule.id,
+        Schedule.concert_id,
+        Schedule.concert_date,
+        Schedule.concert_time,
+        Venue.row_count.label("row"),
+        Venue.column_count.label("col"),
+    )
+    .join(Venue, Venue.id == Schedule.venue_id)
+    .where(Schedule.id == bindparam("schedule_id"), ~Schedule.is_deleted)
+)
+
+_DETAIL = _IN_VENUE.join(Concert, Concert.id == Schedule.concert_id).add_columns(
+    Concert.name.label("concert_name"),
+    Concert.run_time.label("runtime"),
+    Concert.price,
+    Concert.user_id.label("seller_id"),
+    Venue.name.label("stage_name"),
+    Venue.location,
+)
+
+
+async def seats(database: Database, orders: Orders, schedule_id: int) -> SeatLookupView:
+    """A schedule, its venue's size, and the seats that can not be booked now.
+
+    Raises:
+        ScheduleNotFound: there is no such schedule.
+        ServiceUnavailable: order-service does not answer.
+    """
+    # Neither question needs the other's answer.
+    schedule, taken = await asyncio.gather(
+        _row(database, _IN_VENUE, schedule_id),
+        orders.taken_seats(schedule_id),
+    )
+    return SeatLookupView(
+        id=schedule.id,
+        concert_id=schedule.concert_id,
+        stage=SeatGrid(row=schedule.row, col=schedule.col),
+        seat_list=taken,
+        concert_date=schedule.concert_date,
+        concert_time=schedule.concert_time,
+    )
+
+
+async def detail(database: Database, schedule_id: int) -> ScheduleDetailView:
+    """A schedule with its concert and venue.
+
+    Raises:
+        ScheduleNotFound: there is no such schedule.
+    """
+    return ScheduleDetailView.model_validate(dict((await _row(database, _DETAIL, schedule_id))._mapping))
+
+
+async def create(database: Database, request: ScheduleRequest) -> ScheduleView:
+    """A new evening of a concert.
+
+    Raises:
+        ConcertNotFound, NotThisSellersConcert: as ``concerts.lock_own``.
+        VenueNotFound: there is no such venue.
+        ScheduleBeforeConcert, ScheduleAfterConcert: the date is no day of the concert.
+    """
+    async with database.transaction() as session:
+        concert = await lock_own(session, request.concert_id)
+        await _lock_venue(session, request.venue_id)
+        refuse_outside(concert, request.concert_date)
+        schedule = Schedule(**request.model_dump())
+        session.add(schedule)
+    return _view(schedule)
+
+
+async def change(database: Database, orders: Orders, schedule_id: int, patch: SchedulePatch) -> ScheduleView:
+    """Changes what ``patch`` names.
+
+    Raises:
+        ScheduleNotFound, NotThisSellersConcert: as ``_lock_own_concert``.
+        VenueNotFound: the new venue does not exist.
+        ScheduleBeforeConcert, ScheduleAfterConcert: the new date is no day of the concert.
+        WouldStrandBookings: a booked seat does not exist in the new venue.
+        ServiceUnavailable: order-service cannot say whether one is.
+    """
+    changes = patch.model_dump(exclude_unset=True)
+    async with database.transaction() as session:
+        concert = await _lock_own_concert(session, schedule_id)
+        venue = await _lock_venue(session, patch.venue_id) if "venue_id" in changes else None
+        schedule = await _lock(session, schedule_id)
+        if venue is not None and venue.id != schedule.venue_id:
+            await refuse_if_seats_vanish(orders, [schedule_id], venue)
+        for field, value in changes.items():
+            setattr(schedule, field, value)
+        refuse_outside(concert, schedule.concert_date)
+    return _view(schedule)
+
+
+async def delete(database: Database, orders: Orders, schedule_id: int) -> None:
+    """Takes a schedule down.
+
+    Raises:
+        ScheduleNotFound, NotThisSellersConcert: as ``_lock_own_concert``.
+        WouldStrandBookings: it has active bookings.
+        ServiceUnavailable: order-service cannot say whether it has.
+    """
+    async with database.transaction() as session:
+        await _lock_own_concert(session, schedule_id)
+        schedule = await _lock(session, schedule_id)
+        await refuse_if_booked(orders, [schedule_id])
+        schedule.soft_delete(datetime.now(UTC))
+
+
+async def _row(database: Database, statement: Select[Any], schedule_id: int) -> Any:
+    async with database.reading() as connection:
+        found = (await connection.execute(statement, {"schedule_id": schedule_id})).one_or_none()
+    if found is None:
+        raise ScheduleNotFound
+    return found
+
+
+# Rows are locked in one order everywhere (concert, venue, schedules), so that no two changes wait for each other.
+
+
+async def _lock_own_concert(session: AsyncSession, schedule_id: int) -> Concert:
+    """The schedule's concert, kept from changing until the transaction ends.
+
+    Raises:
+        ScheduleNotFound: there is no such schedule.
+        NotThisSellersConcert: who asks is neither the concert's seller nor a manager.
+    """
+    living = select(Schedule.concert_id).where(Schedule.id == schedule_id, ~Schedule.is_deleted)
+    concert_id = await session.scalar(living)
+    if concert_id is None:
+        raise ScheduleNotFound
+    return await lock_own(session, concert_id)
+
+
+async def _lock(session: AsyncSession, schedule_id: int) -> Schedule:
+    living = select(Schedule).where(Schedule.id == schedule_id, ~Schedule.is_deleted)
+    schedule = await session.scalar(living.with_for_update())
+    if schedule is None:
+        raise ScheduleNotFound
+    return schedule
+
+
+async def _lock_venue(session: AsyncSession, venue_id: int) -> Venue:
+    """The venue, kept from being changed or deleted until the transaction ends."""
+    venue = await session.scalar(
+        select(Venue).where(Venue.id == venue_id, ~Venue.is_deleted).with_for_update(read=True)
+    )
+    if venue is None:
+        raise VenueNotFound
+    return venue
+
+
+def _view(schedule: Schedule) -> ScheduleView:
+    return ScheduleView(
+        id=schedule.id,
+        concert_id=schedule.concert_id,
+        stage_id=schedule.venue_id,
+        concert_date=schedule.concert_date,
+        concert_time=schedule.concert_time,
+    )

@@ -1,0 +1,41 @@
+"""Which seats are taken: those of PENDING, CONFIRMED and CANCEL_REQUESTED bookings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
+
+from common.database import Database
+from order.models import ACTIVE, Booking
+from order.schemas import ActiveBookingsView
+
+_TAKEN = (
+    select(Booking.seat_row, Booking.seat_column)
+    .where(Booking.schedule_id == bindparam("schedule_id"), ACTIVE)
+    .order_by(Booking.seat_row, Booking.seat_column)
+)
+
+_ACTIVE_BY_SCHEDULE = (
+    select(
+        Booking.schedule_id,
+        func.count().label("count"),
+        func.max(Booking.seat_row).label("max_row"),
+        func.max(Booking.seat_column).label("max_col"),
+    )
+    .where(Booking.schedule_id == any_(bindparam("schedule_ids", type_=ARRAY(BigInteger))), ACTIVE)
+    .group_by(Booking.schedule_id)
+    .order_by(Booking.schedule_id)
+)
+
+
+async def taken(database: Database, schedule_id: int) -> list[str]:
+    """The taken seats of a schedule as ``"<row> <col>"``, front row first; none for a schedule nobody knows."""
+    async with database.reading() as connection:
+        seats = await connection.execute(_TAKEN, {"schedule_id": schedule_id})
+        return [f"{row} {column}" for row, column in seats]
+
+
+async def active_bookings(database: Database, schedule_ids: Sequence[int]) -> list[ActiveBookingsView]:
+    """What is booked in those of the schedules in which anything is."""
+    return await database.views(ActiveBookingsView, _ACTIVE_BY_SCHEDULE, schedule_ids=schedule_ids)
