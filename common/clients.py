@@ -25,8 +25,8 @@ class ServiceClient:
         *,
         own_name: str,
         signer: IdentitySigner,
-        timeout_seconds: float = 5.0,
-        connections: int = 64,
+        timeout_seconds: float = 10.0,
+        connections: int = 512,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._own = Service(own_name)

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
+import asyncpg
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import BigInteger, DateTime, MetaData, Select, false, func, text
+from sqlalchemy import BigInteger, DateTime, Select, false, func, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from common.errors import PlatformError
+from common.errors import PlatformError, ServiceUnavailable
 from common.identity import current_user_id
 from common.settings import ServiceSettings
 
 V = TypeVar("V", bound=BaseModel)
+
+# A statement that selects whatever columns.
+Rows = Select[*tuple[Any, ...]]
+
+# What the declarative base of each service has in common; the bases differ, since their tables live in different
+# databases.
+TYPES: dict[Any, Any] = {datetime: DateTime(timezone=True)}
 
 # Names that Alembic can find again (SQLAlchemy, "Configuring Constraint Naming Conventions").
 NAMING = {
@@ -49,16 +58,6 @@ class Audited:
         self.deleted_by = current_user_id()
 
 
-def make_base() -> type[DeclarativeBase]:
-    """A declarative base of its own for each service: their tables live in different databases."""
-
-    class Base(DeclarativeBase):
-        metadata = MetaData(naming_convention=NAMING)
-        type_annotation_map: ClassVar = {datetime: DateTime(timezone=True)}
-
-    return Base
-
-
 class Database:
     """The pool of one service instance.
 
@@ -81,16 +80,22 @@ class Database:
                 "server_settings": {"application_name": settings.__class__.__module__.split(".")[0]},
             },
         )
+        self._places = asyncio.Semaphore(settings.database_pool_size)
+        self._wait_seconds = settings.database_pool_wait_seconds
         writing = self.engine.execution_options(isolation_level="READ COMMITTED")
         self._sessions = async_sessionmaker(writing, expire_on_commit=False)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for single-statement reads; each statement sees its own snapshot."""
-        async with self.engine.connect() as connection:
+        """A connection for single-statement reads; each statement sees its own snapshot.
+
+        Raises:
+            ServiceUnavailable: no connection became free in time.
+        """
+        async with self._turn(), self.engine.connect() as connection:
             yield connection
 
-    async def views(self, view: type[V], statement: Select[Any], **parameters: Any) -> list[V]:
+    async def views(self, view: type[V], statement: Rows, **parameters: Any) -> list[V]:
         """The rows of one read as wire models; ``statement`` labels its columns with the names of their fields.
 
         A statement that is built once and takes ``parameters`` is read for half the CPU of one that is built anew.
@@ -101,12 +106,37 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, isolation_level: str | None = None) -> AsyncIterator[AsyncSession]:
-        """A session whose work is committed at the end of the block, or rolled back on any exception."""
-        async with self._sessions() as session:
+        """A session whose work is committed at the end of the block, or rolled back on any exception.
+
+        Raises:
+            ServiceUnavailable: no connection became free in time.
+        """
+        async with self._turn(), self._sessions() as session:
             if isolation_level is not None:
                 await session.connection(execution_options={"isolation_level": isolation_level})
             yield session
             await session.commit()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A place at the pool, in order of arrival.
+
+        The pool's own queue is not fair: a request that arrives when a connection has just been given back takes it
+        before the one that was woken for it, which then waits behind everybody. With a hundred clients in a closed
+        loop some starved until they got 503, while the others were served twice.
+        """
+        if self._places.locked():
+            try:
+                async with asyncio.timeout(self._wait_seconds):
+                    await self._places.acquire()
+            except TimeoutError as full:
+                raise ServiceUnavailable("no database connection became free in time") from full
+        else:
+            await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def check(self) -> None:
         """Asks the server something, for readiness.
@@ -121,13 +151,23 @@ class Database:
         await self.engine.dispose()
 
 
+# SQLSTATEs, or their classes, of a server that cannot serve now: connection lost, transaction rolled back (deadlock,
+# serialization), too many connections, not in the state for it, shut down or cancelled, its own disk or memory failing.
+_PASSING = ("08", "40", "53", "55", "57", "58")
+
+
 def is_unavailable(error: BaseException) -> bool:
-    """Whether ``error`` says that the database cannot answer now, rather than that the statement was wrong."""
-    if isinstance(error, PoolTimeout | ConnectionError | OSError | TimeoutError):
+    """Whether ``error`` says that the database cannot answer now, rather than that the statement was wrong.
+
+    What goes wrong while a connection is made comes as the driver raised it, everything else inside of SQLAlchemy's
+    exceptions.
+    """
+    if isinstance(error, PoolTimeout | OSError | OperationalError | InterfaceError | asyncpg.InterfaceError):
         return True
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    state = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+    return isinstance(state, str) and state.startswith(_PASSING)
 
 
 def as_views(view: type[V], fields: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[V]:
@@ -154,7 +194,7 @@ def violations_as(errors: Mapping[str, type[PlatformError]]) -> Iterator[None]:
         yield
     except IntegrityError as violation:
         # SQLAlchemy wraps its adapter's exception, which wraps asyncpg's, which knows the name.
-        name = getattr(violation.orig.__cause__, "constraint_name", None) if violation.orig else None
+        name: str = getattr(violation.orig.__cause__, "constraint_name", "") if violation.orig else ""
         if name not in errors:
             raise
         raise errors[name](f"violates {name}") from violation

@@ -32,7 +32,8 @@ class Problem(WireModel):
 def documented(*errors: type[PlatformError]) -> Responses:
     """The ``responses`` of a route that may answer ``errors``, beside those that every route may."""
     by_status: defaultdict[int, list[type[PlatformError]]] = defaultdict(list)
-    for error in dict.fromkeys((InvalidInput, LoginRequired, NotAuthorized, *errors, ServiceUnavailable)):
+    possible: list[type[PlatformError]] = [InvalidInput, LoginRequired, NotAuthorized, *errors, ServiceUnavailable]
+    for error in dict.fromkeys(possible):
         by_status[error.status].append(error)
     return {status: _response(several) for status, several in by_status.items()}
 
@@ -41,7 +42,7 @@ def _response(errors: list[type[PlatformError]]) -> dict[str, Any]:
     data = list[Problem] | Nothing if InvalidInput in errors else Nothing
     examples = {error.__name__: {"value": _example(error)} for error in errors}
     return {
-        "description": "; ".join(f"{error.code}: {error.messages[Language.ENGLISH]}" for error in errors),
+        "description": " ".join(f"{error.code}: {error.messages[Language.ENGLISH]}" for error in errors),
         "model": Envelope[data],  # type: ignore[valid-type]
         "content": {"application/json": {"examples": examples}},
     }

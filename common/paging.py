@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, func, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from common.database import Database, as_views
+from common.database import Database, Rows, as_views
 from common.errors import InvalidInput
 from common.wire import INT32_MAX, WireModel
 
@@ -43,7 +43,7 @@ Paging = Annotated[PageRequest, Query()]
 class Page(WireModel, Generic[T]):
     """One page of a longer list."""
 
-    content: Sequence[T]
+    content: list[T]
     number: int
     size: int
     total_elements: int
@@ -54,7 +54,7 @@ class Page(WireModel, Generic[T]):
     empty: bool
 
     @classmethod
-    def of(cls, content: Sequence[T], request: PageRequest, total: int) -> Page[T]:
+    def of(cls, content: list[T], request: PageRequest, total: int) -> Page[T]:
         """The page that answers ``request``, when there are ``total`` elements in all."""
         pages = -(-total // request.size)
         return cls.model_construct(
@@ -79,7 +79,7 @@ class PageQuery(Generic[W]):
     def __init__(
         self,
         view: type[W],
-        rows: Select[Any],
+        rows: Rows,
         *,
         sortable: Mapping[str, InstrumentedAttribute[Any]],
         tie_breaker: InstrumentedAttribute[Any],
@@ -122,7 +122,7 @@ class PageQuery(Generic[W]):
         content = as_views(self._view, self._fields, [row[:-1] for row in rows])
         return Page.of(content, request, total)
 
-    def _build(self, sort: tuple[str, ...]) -> Select[Any]:
+    def _build(self, sort: tuple[str, ...]) -> Rows:
         return (
             self._rows.add_columns(self._count.scalar_subquery().label(_TOTAL))
             .order_by(*self._order_by(sort), self._tie_breaker)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import asyncpg
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,13 +47,12 @@ def build_api(title: str, routers: Sequence[APIRouter], lifespan: Lifespan) -> F
 
     # Routes go straight on the application: a nested router costs every request a second search.
     routes = [route for router in routers for route in router.routes]
-    api = DocumentedApi(
-        title=title, lifespan=run, routes=routes, docs_url=None, redoc_url=None, redirect_slashes=False
-    )
+    api = DocumentedApi(title=title, lifespan=run, routes=routes, docs_url=None, redoc_url=None, redirect_slashes=False)
     api.add_exception_handler(PlatformError, _platform_error)
     api.add_exception_handler(RequestValidationError, _validation_error)
     api.add_exception_handler(HTTPException, _http_exception)
-    api.add_exception_handler(SQLAlchemyError, _database_error)
+    for database_error in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        api.add_exception_handler(database_error, _database_error)
     api.add_exception_handler(Exception, _unexpected_error)
     return api
 

@@ -71,6 +71,18 @@ class RequestModel(WireModel):
     model_config = ConfigDict(strict=True, from_attributes=False)
 
 
+# The default of a patch's fields: never seen, as ``changes`` leaves them out; and no value, so that null is refused.
+ABSENT: Any = None
+
+
+class PatchModel(RequestModel):
+    """A partial update: what is absent stays as it is, what is there must have a value."""
+
+    def changes(self) -> dict[str, Any]:
+        """The fields that the request names, and their new values."""
+        return self.model_dump(exclude_unset=True)
+
+
 class Nothing(WireModel):
     """``{}``: the data of an answer that has nothing to say."""
 

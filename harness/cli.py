@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
@@ -175,6 +176,7 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], console: Consol
 
 
 def _up(arguments: argparse.Namespace, console: Console) -> int:
+    from harness.run.execute import first_of_month
     from harness.run.progress import Narrator
     from harness.run.up import UpOptions, up
 
@@ -191,7 +193,7 @@ def _up(arguments: argparse.Namespace, console: Console) -> int:
         stage=find_stage(arguments.stage),
         ports=ContractPorts(arguments.port_base),
         provider=arguments.provider,
-        dataset=replace(dataset, seed=arguments.seed),
+        dataset=replace(dataset, seed=arguments.seed, today=first_of_month(datetime.now(UTC).date())),
         json_file=arguments.json,
         load_plan=plan,
     )

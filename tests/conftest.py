@@ -66,5 +66,3 @@ def platform(
         log_folder=tmp_path_factory.mktemp(stage.id),
     ) as running:
         yield running
-
-

@@ -83,7 +83,6 @@ class _Cgroups(CpuCaps):
             self._root.rmdir()
         self._groups.clear()
 
-
     def _let_go(self, group: Path) -> None:
         """Moves processes that still run back to where they came from: a group with processes cannot be removed."""
         for pid in (group / "cgroup.procs").read_text().split():

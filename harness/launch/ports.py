@@ -40,7 +40,7 @@ class ContractPorts:
         if not is_free(port):
             raise HarnessError(
                 f"Port {port}, which {component} needs, is occupied.",
-                "Stop what listens there, or choose other ports with --port-base (for instance --port-base 22011).",
+                f"Stop what listens there, or choose other ports, for instance with --port-base {self.base + 1000}.",
             )
         return port
 

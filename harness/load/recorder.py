@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import Counter
 from typing import Any
@@ -72,19 +71,20 @@ class Recorder:
     def result(self) -> LoadResult:
         """Counts, latencies and rates of what was recorded."""
         histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
-        buckets = max(1, math.ceil(self.seconds))
+        # Whole seconds only: a bucket that was measured for a moment would look like a collapse.
+        buckets = max(1, int(self.seconds))
         succeeded, failed = [0] * buckets, [0] * buckets
         outcomes: Counter[str] = Counter()
         total_ms = 0.0
         for since, latency, _, _, outcome in self._requests:
             outcomes[outcome] += 1
-            bucket = min(int(since), buckets - 1)
+            series = failed
             if outcome == OK:
                 histogram.record_value(max(_LOWEST_US, round(latency * 1000)))
                 total_ms += latency
-                succeeded[bucket] += 1
-            else:
-                failed[bucket] += 1
+                series = succeeded
+            if since < buckets:
+                series[int(since)] += 1
         count = outcomes[OK]
 
         def percentile(share: float) -> float | None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.provision import kafka_client
-from harness.provision.kafka_archive import start_up_archive
+from harness.provision.kafka_archive import archive_flags, archive_refused, start_up_archive
 from harness.provision.kafka_broker import SETTINGS, Java, Node, format_storage, java_program, new_node, start_node
 from harness.provision.kafka_jars import cache_folder, kafka_jars
 from harness.provision.model import Component, Server
-from harness.provision.starting import Place, PortClashError, on_free_port, wait_until_ready
+from harness.provision.starting import Place, on_free_port, wait_until_ready
 from harness.supervise import ManagedProcess
 
 _READY_SECONDS = 60.0
@@ -34,7 +33,7 @@ def start_kafka(place: Place) -> Server:
     jars = kafka_jars(place.report, given_up=place.given_up)
     java = Java(program, tuple(jars))
     archive = start_up_archive(place, java, cache)
-    return on_free_port(place, "Kafka", lambda: _start_with(place, java, archive))
+    return on_free_port(place, "Kafka", lambda: _start(place, java, archive))
 
 
 def wait_for_kafka(place: Place, process: ManagedProcess, bootstrap: str, cluster_id: str | None = None) -> None:
@@ -50,25 +49,16 @@ def wait_for_kafka(place: Place, process: ManagedProcess, bootstrap: str, cluste
     wait_until_ready(process, probe, expected=(kafka_client.NotReadyError,), deadline=_READY_SECONDS, place=place)
 
 
-def _start_with(place: Place, java: Java, archive: Path) -> Server:
-    """Start it with the archive; should Java stumble over that, drop it and start without."""
-    try:
-        return _start(place, java, (f"-XX:AOTCache={archive}",))
-    except PortClashError:
-        raise
-    except HarnessError as error:
-        if place.given_up():
-            raise
-        place.report(f"Starting Kafka again without its start-up archive: {error.message}")
-        archive.unlink(missing_ok=True)
-        return _start(place, java, ())
-
-
-def _start(place: Place, java: Java, flags: Sequence[str]) -> Server:
+def _start(place: Place, java: Java, archive: Path) -> Server:
     folder = place.folder / "node"
     shutil.rmtree(folder, ignore_errors=True)
     node = new_node(folder)
-    format_storage(place, java, node, flags)
+    flags = archive_flags(archive)
+    formatted = format_storage(place, java, node, flags)
+    if archive_refused(formatted):
+        # Java does without it then; it only starts more slowly.
+        place.report("Kafka's start-up archive is damaged; the next run makes it anew.")
+        archive.unlink(missing_ok=True)
     process = start_node(place, java, node, flags)
     try:
         wait_for_kafka(place, process, node.bootstrap, node.cluster_id)

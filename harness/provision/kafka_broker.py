@@ -137,12 +137,14 @@ def new_node(folder: Path) -> Node:
     return node
 
 
-def format_storage(place: Place, java: Java, node: Node, flags: Sequence[str], log_name: str = "kafka-format") -> None:
-    """Write the cluster id and the first metadata into the data folder, as KRaft asks for."""
+def format_storage(
+    place: Place, java: Java, node: Node, flags: Sequence[str], log_name: str = "kafka-format"
+) -> ManagedProcess:
+    """Write the cluster id and the first metadata into the data folder, as KRaft asks for; the ended process."""
     arguments = ("format", "--cluster-id", node.cluster_id, "--config", node.folder / "server.properties")
     process = place.supervisor.run(
         "kafka-format",
-        java.command(node.folder, flags, "kafka.tools.StorageTool", *arguments),
+        java.command(node.folder, (*flags, *_crash_flags(place)), "kafka.tools.StorageTool", *arguments),
         log=place.log_folder / f"{log_name}.log",
         env=_environment(),
         timeout=_FORMAT_SECONDS,
@@ -150,19 +152,24 @@ def format_storage(place: Place, java: Java, node: Node, flags: Sequence[str], l
     )
     if process.returncode != 0:
         raise died(process)
+    return process
 
 
 def start_node(place: Place, java: Java, node: Node, flags: Sequence[str], name: str = "kafka") -> ManagedProcess:
     """Start the broker on a formatted data folder; it is not ready yet."""
-    crash = f"-XX:ErrorFile={place.log_folder / f'{name}-crash.log'}"
     return place.supervisor.spawn(
         name,
-        java.command(node.folder, (*flags, crash), "kafka.Kafka", node.folder / "server.properties"),
+        java.command(node.folder, (*flags, *_crash_flags(place)), "kafka.Kafka", node.folder / "server.properties"),
         log=place.log_folder / f"{name}.log",
         env=_environment(),
         cwd=node.folder,
         grace_seconds=20.0,
     )
+
+
+def _crash_flags(place: Place) -> tuple[str, ...]:
+    # The report of a crash beside the other logs, and no core file.
+    return (f"-XX:ErrorFile={place.log_folder / 'kafka-crash-%p.log'}", "-XX:-CreateCoredumpOnCrash")
 
 
 def _environment() -> dict[str, str]:

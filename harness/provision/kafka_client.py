@@ -94,9 +94,5 @@ async def _exercise(bootstrap: str) -> None:
     await client.close()
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True) as producer:
         await producer.send_and_wait("exercise", b"value", key=b"key")
-    consumer = AIOKafkaConsumer(
-        "exercise", bootstrap_servers=bootstrap, group_id="exercise", auto_offset_reset="earliest"
-    )
-    async with consumer:
+    async with AIOKafkaConsumer("exercise", bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
         await consumer.getone()
-        await consumer.commit()

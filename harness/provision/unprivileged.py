@@ -72,15 +72,18 @@ def runnable_copy(binaries: Path, target: Path, account: Account) -> Path:
     """The folder of programs to use: ``binaries``, or a copy for this run if the account cannot reach them.
 
     They lie out of reach if, for example, the virtual environment is in root's home folder. The copy (programs,
-    libraries and shared data; 40 MB, some 0.1 s) is not cached: it goes with the run, and so is never stale.
+    libraries and shared data, some 20 MB) is not cached: it goes with the run, and so is never stale.
     """
     if _can(account, [binaries / "postgres", "--version"]):
         return binaries
     package = binaries.parent.parent
     copy = target / package.name / binaries.parent.name
     try:
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(binaries.parent / part, copy / part, symlinks=True)
+        (copy / "bin").mkdir(parents=True)
+        for program in ("postgres", "initdb"):
+            shutil.copy2(binaries / program, copy / "bin")
+        shutil.copytree(binaries.parent / "lib", copy / "lib", symlinks=True, ignore=shutil.ignore_patterns("*.a"))
+        shutil.copytree(binaries.parent / "share", copy / "share", symlinks=True)
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.is_dir():
             shutil.copytree(libraries, target / libraries.name, symlinks=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from harness.report.format import params_label
-from harness.report.palette import stage_hues
+from harness.report.palette import LOAD_GENERATOR, stage_hues
 from harness.store.summary import Audit, Cost, Measurement, Params, Scalar, Summary
 
 TITLES = {
@@ -95,9 +95,10 @@ class Cells:
         """One metric of one cell, if it was measured."""
         return self._measurements.get((stage, scenario, key(params), metric))
 
-    def costs(self, stage: str, scenario: str, params: Params) -> list[Cost]:
-        """CPU of each component in one cell."""
-        return self._costs.get((stage, scenario, key(params)), [])
+    def platform_costs(self, stage: str, scenario: str, params: Params) -> list[Cost]:
+        """CPU of each component of platform and servers in one cell, the load generator left out as in ``cpu_us``."""
+        found = self._costs.get((stage, scenario, key(params)), [])
+        return [cost for cost in found if cost.component != LOAD_GENERATOR]
 
     def cost_variants(self, scenario: str) -> list[Params]:
         """The params under which costs of a scenario are known."""

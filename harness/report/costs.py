@@ -13,6 +13,8 @@ from harness.store.summary import Cost, Params
 
 LABEL_FROM = 13.0
 """Width in percent of the plot from which a segment has room for its name."""
+LEGEND_FROM = 0.005
+"""Share of a stack from which a component is named in the legend; a thinner one cannot be seen, but is in the table."""
 UNIT = "µs"
 
 
@@ -61,12 +63,13 @@ def cost_figure(cells: Cells, scenario: str) -> CostFigure | None:
     """The figure of a scenario's CPU costs, or None if none is known."""
     variants = cells.cost_variants(scenario)
     found = [(params, _by_stage(cells, scenario, params)) for params in variants]
-    totals = [sum(c.cpu_us_per_request for c in costs) for _, stages in found for _, costs in stages]
+    totals = [_total(costs) for _, stages in found for _, costs in stages]
     if not totals or max(totals) <= 0:
         return None
     axis = linear_axis(totals)
-    names = {cost.component for _, stages in found for _, costs in stages for cost in costs}
-    components = sorted(names, key=component_key)
+    stacks = [costs for _, stages in found for _, costs in stages]
+    components = sorted({cost.component for costs in stacks for cost in costs}, key=component_key)
+    seen = {c.component for costs in stacks for c in costs if c.cpu_us_per_request >= LEGEND_FROM * _total(costs)}
     return CostFigure(
         id=f"{scenario}-cost",
         axis=axis,
@@ -74,7 +77,7 @@ def cost_figure(cells: Cells, scenario: str) -> CostFigure | None:
             CostGroup(variant_label(params, variants), tuple(_row(stage, costs, axis) for stage, costs in stages))
             for params, stages in found
         ),
-        legend=tuple((component, component_kind(component)) for component in components),
+        legend=tuple((component, component_kind(component)) for component in components if component in seen),
         table=data_table(
             ("Stage", "Variant", *components, "Total"),
             [
@@ -88,12 +91,16 @@ def cost_figure(cells: Cells, scenario: str) -> CostFigure | None:
 
 def _by_stage(cells: Cells, scenario: str, params: Params) -> list[tuple[StageLabel, list[Cost]]]:
     stages = dict.fromkeys([*cells.stages, *(cost.stage for cost in cells.summary.costs)])
-    found = ((cells.stage(stage), cells.costs(stage, scenario, params)) for stage in stages)
+    found = ((cells.stage(stage), cells.platform_costs(stage, scenario, params)) for stage in stages)
     return [(stage, sorted(costs, key=lambda cost: component_key(cost.component))) for stage, costs in found if costs]
 
 
+def _total(costs: list[Cost]) -> float:
+    return sum(cost.cpu_us_per_request for cost in costs)
+
+
 def _row(stage: StageLabel, costs: list[Cost], axis: Axis) -> CostRow:
-    total = sum(cost.cpu_us_per_request for cost in costs)
+    total = _total(costs)
     segments, before = [], 0.0
     for cost in costs:
         at, before = axis.at(before), before + cost.cpu_us_per_request

@@ -87,7 +87,7 @@ def scalar(value: Scalar | None) -> str:
 
 def duration(seconds: float) -> str:
     """A time that a person reads: ``8.4 s``, ``3 min 20 s``, ``1 h 5 min``."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}{THIN_SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -103,6 +103,11 @@ def size(count: int) -> str:
             break
         value /= 1024
     return f"{number(value) if unit != 'B' else count}{THIN_SPACE}{unit}"
+
+
+def sentence(text: str) -> str:
+    """A text with a capital at its head and a stop at its end."""
+    return text[:1].upper() + text[1:].rstrip(". ") + "." if text.strip() else ""
 
 
 def moment(when: datetime) -> str:

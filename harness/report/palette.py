@@ -20,8 +20,12 @@ COMPONENTS = (
     "postgres",
     "redis",
     "kafka",
+    "noop",
 )
 """Order of components in every stack and legend, from the client inwards; each has a shade ``--c-<name>``."""
+
+LOAD_GENERATOR = "locust"
+"""The component that is no part of the platform: shown over time, but never counted into a request's cost."""
 
 _ALIASES = {
     "postgresql": "postgres",

@@ -85,7 +85,7 @@ def _context(summary: Summary, extras: ReportExtras) -> dict[str, Any]:
         "stage_label": cells.stage,
         "scenario_title": lambda name: scenario_title(name, titles),
         "original_note": NOTE,
-        "ceiling": extras.ceiling if CEILING not in cells.scenarios() else "",
+        "ceiling": fmt.sentence(extras.ceiling) if CEILING not in cells.scenarios() else "",
     }
 
 

@@ -8,7 +8,7 @@ from harness.report.bars import Badge, BarFigure, badges, bar_figure
 from harness.report.cells import CEILING, Cells, StageLabel, scenario_title
 from harness.report.costs import CostFigure, cost_figure
 from harness.report.extras import ReportExtras, Table
-from harness.report.format import in_unit, params_label, span
+from harness.report.format import in_unit, params_label, sentence, span
 from harness.report.latency import PERCENTILES, TABLED, LatencyFigure, latency_figure
 from harness.report.originals import ORIGINALS
 from harness.report.overview import Judged
@@ -69,7 +69,10 @@ def scenario_view(cells: Cells, scenario: str, extras: ReportExtras, judged: lis
     shown = {*drawn, *(TABLED if latency else []), *(["cpu_us"] if cost else []), "failures"}
     notes = list(given.notes) if given else []
     if scenario == CEILING and extras.ceiling:
-        notes.insert(0, extras.ceiling)
+        notes.insert(0, sentence(extras.ceiling))
+    if "answered_well" in cells.metrics(scenario) and "answered_well" not in drawn:
+        shown.add("answered_well")
+        notes.insert(0, "Every request was answered well.")
     return ScenarioView(
         id=scenario,
         title=scenario_title(scenario, {scenario: given.title} if given else {}),
@@ -90,9 +93,15 @@ def _drawn(cells: Cells, scenario: str, extras: ReportExtras) -> list[str]:
     named |= {one.metric for one in extras.references if one.scenario == scenario}
     named |= {ratio.metric for ratio in cells.summary.ratios if ratio.scenario == scenario}
     measured = cells.metrics(scenario)
-    first = [name for name in DRAWN if name in measured]
+    first = [name for name in DRAWN if name in measured and (name in named or not _all_well(cells, scenario, name))]
     held_back = {*DRAWN, *PERCENTILES, "cpu_us"}
     return first + [name for name in measured if name in named and name not in held_back]
+
+
+def _all_well(cells: Cells, scenario: str, metric_id: str) -> bool:
+    """Whether this is the share of good answers and it was all of them, everywhere: a sentence says that better."""
+    found = [m for m in cells.summary.measurements if (m.scenario, m.metric) == (scenario, metric_id)]
+    return metric_id == "answered_well" and all(min(item.values) == 1 and item.valid for item in found)
 
 
 def _others(cells: Cells, scenario: str, shown: set[str]) -> list[Figure]:

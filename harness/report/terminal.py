@@ -76,7 +76,7 @@ def _value(measurement: Measurement | None) -> str:
 
 
 def _cost(cells: Cells, stage: StageLabel, scenario: str, params: Params) -> str:
-    costs = cells.costs(stage.id, scenario, params)
+    costs = cells.platform_costs(stage.id, scenario, params)
     return in_unit(sum(cost.cpu_us_per_request for cost in costs) if costs else None, "µs")
 
 

@@ -14,6 +14,8 @@ from harness.report.scales import linear_axis
 
 POINTS = 240
 """Points a line keeps; more cannot be told apart on a screen and would swell the file."""
+IDLE_BELOW = 0.005
+"""Mean CPU below which a process is not drawn: it would be a hairline with a name."""
 WIDTH, HEIGHT = 1000.0, 100.0
 
 
@@ -101,7 +103,8 @@ def _cpu_panel(repeats: list[Timeline], top: float) -> Panel | None:
     timeline = next((one for one in reversed(repeats) if one.cpu), None)
     if timeline is None:
         return None
-    names = sorted((name for name, values in timeline.cpu.items() if any(values)), key=component_key)
+    idle = {name for name, values in timeline.cpu.items() if sum(values) < IDLE_BELOW * len(values)}
+    names = sorted((name for name, values in timeline.cpu.items() if values and name not in idle), key=component_key)
     longest = max((len(timeline.cpu[name]) for name in names), default=0)
     if not longest:
         return None

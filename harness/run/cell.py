@@ -94,6 +94,7 @@ def run_cell(
     plan = load_plan(scenario, state, options, repeat)
     sampler = _sampler(running)
     bounds: list[Snapshot] = []
+    memory: dict[str, int] = {}
     samples = sample_path(folder, running.stage.id, scenario.id, {}, repeat)
 
     def measuring() -> None:
@@ -104,6 +105,7 @@ def run_cell(
     def measured() -> None:
         bounds.append(sampler.snapshot())
         sampler.stop()
+        memory.update(sampler.memory_bytes())
         say("auditing")
 
     def started(process: ManagedProcess) -> None:
@@ -121,7 +123,6 @@ def run_cell(
             on_measured=measured,
             while_running=running.require_alive,
         )
-        memory = sampler.memory_bytes()
     finally:
         sampler.stop()
     if len(bounds) != 2:

@@ -19,7 +19,8 @@ class Narrator:
 
     def say(self, sentence: str) -> None:
         """A sentence that stays on the screen."""
-        self._console.print(sentence, highlight=False)
+        # Tokens and commands are there to be copied: they stay in one line.
+        self._console.print(sentence, highlight=False, soft_wrap=True)
 
     @contextmanager
     def cells(self, total: int) -> Iterator[None]:

@@ -44,6 +44,9 @@ def stage_record(stage: Stage, size: InstanceSize) -> StageRecord:
                 at_least=claim.at_least,
                 at_most=claim.at_most,
                 why=claim.why,
+                params=dict(claim.params),
+                against_params=None if claim.against_params is None else dict(claim.against_params),
+                needs_cap=claim.needs_cap,
             )
             for claim in stage.hypotheses
         ],
@@ -77,13 +80,23 @@ def measurements(repeats: Sequence[CellResult], size: InstanceSize, cores: int) 
         "failures": [float(repeat.load.failed) for repeat in repeats],
         "cpu_us": [_cpu_us(repeat) for repeat in repeats],
     }
-    # A repeat in which nothing succeeded has no latency and no cost; the others still say something.
-    known = {name: [value for value in values if value is not None] for name, values in columns.items()}
     return [
-        measure(first.stage, first.scenario, {}, metric, values, limited_by=limited_by)
-        for metric, values in known.items()
-        if values
+        found
+        for metric, values in columns.items()
+        if (found := _measurement(first, metric, values, limited_by)) is not None
     ]
+
+
+def _measurement(
+    cell: CellResult, metric: str, values: Sequence[float | None], limited_by: str | None
+) -> Measurement | None:
+    """One metric; a repeat in which nothing succeeded has no latency and no cost, and makes the metric invalid."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    missing = len(values) - len(known)
+    note = f"nothing succeeded in {missing} of {len(values)} repeats" if missing else None
+    return measure(cell.stage, cell.scenario, {}, metric, known, limited_by=limited_by, valid=not missing, note=note)
 
 
 def saturated(result: CellResult, size: InstanceSize, cores: int) -> list[str]:

@@ -125,7 +125,7 @@ def _show(description: dict[str, object], narrator: Narrator) -> None:
     narrator.say(f"\nAccounts (password {PASSWORD}):")
     for role, account in accounts.items():
         narrator.say(f"  {role:<8} {account['email']}\n           {account['token']}")
-    narrator.say(f'\nTry: curl -H "Authorization: Bearer <token>" "{gateway}/concert-service/concerts?size=3"\n')
+    narrator.say(f'\nTry: curl -H "Authorization: Bearer $TOKEN" "{gateway}/concert-service/concerts?size=3"\n')
 
 
 def _save_plan(wanted: tuple[Scenario, Path], state: CellState, narrator: Narrator) -> None:

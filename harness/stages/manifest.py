@@ -103,6 +103,12 @@ class Hypothesis(_Part):
     at_most: float | None = Field(default=None, gt=0)
     """The same where less is better, as with times."""
     why: str = Field(min_length=1)
+    params: Mapping[str, str | int | float | bool] = Field(default_factory=dict)
+    """Only the cells with these params are judged; empty: all cells."""
+    against_params: Mapping[str, str | int | float | bool] | None = None
+    """The params of the cell compared with, where they differ, as with another number of replicas."""
+    needs_cap: bool = False
+    """True where the claim holds at equal instance size only (replicas, queue)."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:

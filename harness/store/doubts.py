@@ -85,7 +85,7 @@ def _limited(measurements: Iterable[Measurement]) -> list[str]:
         if item.limited_by:
             _add(places, (item.scenario, item.limited_by), _cell(item))
     return [
-        f"{scenario}, {_join(cells)}: {limit} was saturated, so the figure is a lower bound for the platform."
+        f"{scenario}, {_join(cells)}: {_named(limit)} saturated, so the figure is a lower bound for the platform."
         for (scenario, limit), cells in places.items()
     ]
 
@@ -108,6 +108,11 @@ def _percent(measurement: Measurement) -> str:
 
 def _repeats(count: int) -> str:
     return "1 repeat" if count == 1 else f"{count} repeats"
+
+
+def _named(limit: str) -> str:
+    parts = ["the machine itself" if part == "machine" else part for part in limit.split(" + ")]
+    return _join(parts) + (" was" if len(parts) == 1 else " were")
 
 
 def _unique(names: Iterable[str]) -> list[str]:

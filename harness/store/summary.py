@@ -129,7 +129,7 @@ class Measurement(Record):
     method: Method
     valid: bool = True
     limited_by: str | None = None
-    """The saturated component outside the services under test (``locust``, ``gateway``); several joined by `` + ``."""
+    """What was saturated outside the services under test: ``locust``, ``gateway``, ``machine``; joined by `` + ``."""
     note: str | None = None
     """Why it is invalid, or what a reader must know beside the figure."""
 

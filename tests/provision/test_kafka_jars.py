@@ -80,7 +80,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path: Path, shelf:
     courier = Courier(shelf)
     courier.strength = 2
     with pytest.raises(
-        HarnessError, match="cannot be fetched from Maven Central: .*Connection reset by peer"
+        HarnessError, match=r"cannot be fetched from Maven Central: .*Connection reset by peer"
     ) as caught:
         kafka_jars(print, folder=tmp_path / "jars", jars=SOME, fetch=courier)
     assert SOME[2].file_name in caught.value.message
@@ -102,9 +102,9 @@ def test_what_a_killed_download_left_is_cleared_away(tmp_path: Path, shelf: Path
 @pytest.mark.parametrize("damage", ["cut", "one byte", "empty"])
 def test_a_damaged_jar_is_noticed_and_fetched_again(tmp_path: Path, shelf: Path, damage: str) -> None:
     jars = kafka_jars(print, folder=tmp_path / "jars", jars=SOME, fetch=Courier(shelf))
-    content = bytearray(jars[3].read_bytes())
-    content[100] ^= 1
-    jars[3].write_bytes({"cut": content[:50], "one byte": bytes(content), "empty": b""}[damage])
+    whole = jars[3].read_bytes()
+    changed = whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]
+    jars[3].write_bytes({"cut": whole[:50], "one byte": changed, "empty": b""}[damage])
     courier = Courier(shelf)
     kafka_jars(print, folder=tmp_path / "jars", jars=SOME, fetch=courier)
     assert courier.brought == [SOME[3].file_name]
@@ -114,7 +114,7 @@ def test_a_damaged_jar_is_noticed_and_fetched_again(tmp_path: Path, shelf: Path,
 def test_a_file_that_is_not_the_locked_one_is_refused(tmp_path: Path, shelf: Path) -> None:
     courier = Courier(shelf)
     courier.addition = b"and something else"
-    with pytest.raises(HarnessError, match="is not the file that kafka.lock names"):
+    with pytest.raises(HarnessError, match=r"is not the file that kafka\.lock names"):
         kafka_jars(print, folder=tmp_path / "jars", jars=SOME, fetch=courier)
     assert list((tmp_path / "jars").iterdir()) == []
 

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,11 @@ import psycopg
 import pytest
 
 from harness.errors import HarnessError
-from harness.provision import Component, Infrastructure, kafka_broker, postgres, provision, unprivileged, valkey
+from harness.provision import Component, Infrastructure, kafka, kafka_broker, postgres, provision, unprivileged, valkey
+from harness.provision.kafka_archive import start_up_archive
+from harness.provision.kafka_broker import Java, java_program
+from harness.provision.kafka_jars import cache_folder, kafka_jars
+from harness.provision.starting import Place
 from harness.supervise import Supervisor, free_port
 from tests.provision.waiting import ROOT, SCRIPT, until
 
@@ -40,7 +45,7 @@ def infrastructure(supervisor: Supervisor, tmp_path: Path, said: list[str]) -> I
 
 
 def test_nothing_starts_before_it_is_asked_for(infrastructure: Infrastructure, supervisor: Supervisor) -> None:
-    assert supervisor.processes == ()
+    assert not supervisor.processes
     infrastructure.ensure(Component.REDIS)
     assert [process.name for process in supervisor.processes] == ["valkey"]
     with pytest.raises(KeyError):
@@ -72,6 +77,7 @@ def test_a_port_that_is_taken_meanwhile_is_replaced(
     infrastructure: Infrastructure, said: list[str], component: Component, module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as occupant:
+        # Bound, not listening: who asks there is refused at once, as by a server that is still to come.
         occupant.bind(("127.0.0.1", 0))
         taken = occupant.getsockname()[1]
         ports = iter([taken])
@@ -85,11 +91,27 @@ def test_ports_that_are_always_taken_are_an_error(
     infrastructure: Infrastructure, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as occupant:
+        # Bound, not listening: who asks there is refused at once, as by a server that is still to come.
         occupant.bind(("127.0.0.1", 0))
         monkeypatch.setattr(valkey, "free_port", lambda: occupant.getsockname()[1])
         with pytest.raises(HarnessError, match="valkey ended at its start, because its port is taken"):
             infrastructure.ensure(Component.REDIS)
     assert supervisor.processes == ()
+
+
+def test_a_broken_start_up_archive_is_dropped(supervisor: Supervisor, tmp_path: Path, said: list[str]) -> None:
+    place = Place(supervisor, supervisor.scratch / "kafka", tmp_path / "logs", said.append, threading.Event())
+    java = Java(java_program(), tuple(kafka_jars(print)))
+    archive = tmp_path / "broken.aot"
+    shutil.copy(start_up_archive(place, java, cache_folder()), archive)
+    said.clear()
+    with archive.open("r+b") as file:
+        file.seek(20_000_000)
+        file.write(os.urandom(5_000_000))
+    server = kafka._start(place, java, archive)
+    assert server.version == "Apache Kafka 4.4.0"
+    assert not archive.exists()
+    assert said[0] == "Kafka's start-up archive is damaged; the next run makes it anew."
 
 
 def _changed(settings: Mapping[str, str], key: str, value: str) -> dict[str, str]:

@@ -10,8 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database, as_views
 from common.errors import (
-    ConcertNotFound, InvalidInput, NotThisSellersConcert, ScheduleAfterConcert, ScheduleBeforeConcert,
-)  # fmt: skip
+    ConcertNotFound,
+    InvalidInput,
+    NotThisSellersConcert,
+    ScheduleAfterConcert,
+    ScheduleBeforeConcert,
+)
 from common.identity import require_user
 from common.paging import Page, PageQuery, PageRequest
 from concert.models import Concert, Schedule
@@ -126,7 +130,7 @@ async def change(database: Database, concert_id: int, patch: ConcertPatch) -> Co
     """
     async with database.transaction() as session:
         concert = await lock_own(session, concert_id)
-        for field, value in patch.model_dump(exclude_unset=True).items():
+        for field, value in patch.changes().items():
             setattr(concert, field, value)
         if concert.end_date < concert.start_date:
             raise InvalidInput.of("endDate", "must not be before startDate")
@@ -153,9 +157,8 @@ async def lock_own(session: AsyncSession, concert_id: int) -> Concert:
         ConcertNotFound: there is no such concert.
         NotThisSellersConcert: who asks is neither its seller nor a manager.
     """
-    concert = await session.scalar(
-        select(Concert).where(Concert.id == concert_id, ~Concert.is_deleted).with_for_update()
-    )
+    living = select(Concert).where(Concert.id == concert_id, ~Concert.is_deleted)
+    concert: Concert | None = await session.scalar(living.with_for_update())
     if concert is None:
         raise ConcertNotFound
     user = require_user()

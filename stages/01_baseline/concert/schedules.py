@@ -6,17 +6,22 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Database
+from common.database import Database, Rows
 from common.errors import ScheduleNotFound, VenueNotFound
 from concert.concerts import lock_own, refuse_outside
 from concert.models import Concert, Schedule, Venue
 from concert.orders import Orders
 from concert.schemas import (
-    ScheduleDetailView, SchedulePatch, ScheduleRequest, ScheduleView, SeatGrid, SeatLookupView,
-)  # fmt: skip
+    ScheduleDetailView,
+    SchedulePatch,
+    ScheduleRequest,
+    ScheduleView,
+    SeatGrid,
+    SeatLookupView,
+)
 from concert.stranding import refuse_if_booked, refuse_if_seats_vanish
 
 _IN_VENUE = (
@@ -100,7 +105,7 @@ async def change(database: Database, orders: Orders, schedule_id: int, patch: Sc
         WouldStrandBookings: a booked seat does not exist in the new venue.
         ServiceUnavailable: order-service cannot say whether one is.
     """
-    changes = patch.model_dump(exclude_unset=True)
+    changes = patch.changes()
     async with database.transaction() as session:
         concert = await _lock_own_concert(session, schedule_id)
         venue = await _lock_venue(session, patch.venue_id) if "venue_id" in changes else None
@@ -128,7 +133,7 @@ async def delete(database: Database, orders: Orders, schedule_id: int) -> None:
         schedule.soft_delete(datetime.now(UTC))
 
 
-async def _row(database: Database, statement: Select[Any], schedule_id: int) -> Any:
+async def _row(database: Database, statement: Rows, schedule_id: int) -> Any:
     async with database.reading() as connection:
         found = (await connection.execute(statement, {"schedule_id": schedule_id})).one_or_none()
     if found is None:
@@ -155,7 +160,7 @@ async def _lock_own_concert(session: AsyncSession, schedule_id: int) -> Concert:
 
 async def _lock(session: AsyncSession, schedule_id: int) -> Schedule:
     living = select(Schedule).where(Schedule.id == schedule_id, ~Schedule.is_deleted)
-    schedule = await session.scalar(living.with_for_update())
+    schedule: Schedule | None = await session.scalar(living.with_for_update())
     if schedule is None:
         raise ScheduleNotFound
     return schedule
@@ -163,9 +168,8 @@ async def _lock(session: AsyncSession, schedule_id: int) -> Schedule:
 
 async def _lock_venue(session: AsyncSession, venue_id: int) -> Venue:
     """The venue, kept from being changed or deleted until the transaction ends."""
-    venue = await session.scalar(
-        select(Venue).where(Venue.id == venue_id, ~Venue.is_deleted).with_for_update(read=True)
-    )
+    living = select(Venue).where(Venue.id == venue_id, ~Venue.is_deleted)
+    venue: Venue | None = await session.scalar(living.with_for_update(read=True))
     if venue is None:
         raise VenueNotFound
     return venue

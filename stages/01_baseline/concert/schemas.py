@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
-from common.wire import Date, Id, PositiveInt32, RequestModel, Text, Time, WireModel
+from common.wire import ABSENT, Date, Id, PatchModel, PositiveInt32, RequestModel, Text, Time, WireModel
 
 ConcertName = Annotated[Text, Field(min_length=1, max_length=200)]
 ImageUrl = Annotated[Text, Field(max_length=2048)]
@@ -42,15 +42,15 @@ class ConcertRequest(RequestModel):
         return self
 
 
-class ConcertPatch(RequestModel):
-    """What is to change in a concert; a field that is there must have a value."""
+class ConcertPatch(PatchModel):
+    """What is to change in a concert."""
 
-    name: ConcertName = Field(default=None, alias="concertName")
-    run_time: PositiveInt32 = Field(default=None, validation_alias=RUN_TIME)
-    start_date: Date = Field(default=None)
-    end_date: Date = Field(default=None)
-    price: PositiveInt32 = Field(default=None)
-    image: ImageUrl = Field(default=None, alias="concertImage")
+    name: ConcertName = Field(default=ABSENT, alias="concertName")
+    run_time: PositiveInt32 = Field(default=ABSENT, validation_alias=RUN_TIME)
+    start_date: Date = Field(default=ABSENT)
+    end_date: Date = Field(default=ABSENT)
+    price: PositiveInt32 = Field(default=ABSENT)
+    image: ImageUrl = Field(default=ABSENT, alias="concertImage")
 
     model_config = ConfigDict(json_schema_extra={"example": {"concertName": "Summer Concert", "price": 120000}})
 
@@ -103,12 +103,12 @@ class ScheduleRequest(RequestModel):
     )
 
 
-class SchedulePatch(RequestModel):
+class SchedulePatch(PatchModel):
     """What is to change in a schedule. It stays with its concert: bookings have been made for that one."""
 
-    venue_id: Id = Field(default=None, alias="stageId")
-    concert_date: Date = Field(default=None)
-    concert_time: Time = Field(default=None)
+    venue_id: Id = Field(default=ABSENT, alias="stageId")
+    concert_date: Date = Field(default=ABSENT)
+    concert_time: Time = Field(default=ABSENT)
 
     model_config = ConfigDict(json_schema_extra={"example": {"concertTime": "20:00:00"}})
 
@@ -169,13 +169,13 @@ class VenueRequest(RequestModel):
     )
 
 
-class VenuePatch(RequestModel):
-    """What is to change in a venue; a field that is there must have a value."""
+class VenuePatch(PatchModel):
+    """What is to change in a venue."""
 
-    name: VenueText = Field(default=None)
-    location: VenueText = Field(default=None)
-    row_count: PositiveInt32 = Field(default=None, alias="row")
-    column_count: PositiveInt32 = Field(default=None, alias="col")
+    name: VenueText = Field(default=ABSENT)
+    location: VenueText = Field(default=ABSENT)
+    row_count: PositiveInt32 = Field(default=ABSENT, alias="row")
+    column_count: PositiveInt32 = Field(default=ABSENT, alias="col")
 
     model_config = ConfigDict(json_schema_extra={"example": {"row": 25}})
 

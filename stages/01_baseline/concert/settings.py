@@ -19,4 +19,4 @@ class ConcertSettings(ServiceSettings):
 
 def load_settings() -> ConcertSettings:
     """Raises pydantic's ``ValidationError`` where the environment lacks something."""
-    return ConcertSettings()  # type: ignore[call-arg]  # the environment fills the rest
+    return ConcertSettings()  # the environment fills it

@@ -59,7 +59,7 @@ async def change(database: Database, orders: Orders, venue_id: int, patch: Venue
     async with database.transaction() as session:
         venue = await _lock(session, venue_id)
         rows, columns = venue.row_count, venue.column_count
-        for field, value in patch.model_dump(exclude_unset=True).items():
+        for field, value in patch.changes().items():
             setattr(venue, field, value)
         if venue.row_count < rows or venue.column_count < columns:
             schedule_ids = select(Schedule.id).where(Schedule.venue_id == venue_id, ~Schedule.is_deleted)
@@ -80,13 +80,13 @@ async def delete(database: Database, orders: Orders, venue_id: int) -> None:
 
 
 async def _lock(session: AsyncSession, venue_id: int) -> Venue:
-    venue = await session.scalar(select(Venue).where(Venue.id == venue_id, ~Venue.is_deleted).with_for_update())
+    venue: Venue | None = await session.scalar(
+        select(Venue).where(Venue.id == venue_id, ~Venue.is_deleted).with_for_update()
+    )
     if venue is None:
         raise VenueNotFound
     return venue
 
 
 def _view(venue: Venue) -> VenueView:
-    return VenueView(
-        id=venue.id, name=venue.name, location=venue.location, row=venue.row_count, col=venue.column_count
-    )
+    return VenueView(id=venue.id, name=venue.name, location=venue.location, row=venue.row_count, col=venue.column_count)

@@ -44,19 +44,11 @@ class RequestBody:
         self.problem: PayloadTooLarge | ClientGoneError | None = None
         length = exchange.fields.get(b"content-length")
         chunked = b"transfer-encoding" in exchange.fields
-        self._has_length = length is not None
         if length is not None and not length.isdigit():
             raise InvalidInput.of("content-length", "must be a number")
         self.announced: int | None = None if chunked else int(length or 0)
         if self.announced is not None and self.announced > limit:
             raise PayloadTooLarge(limit)
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """What describes the body to the service: its length if the client announced one."""
-        if self.announced is None:
-            return [("transfer-encoding", "chunked")]
-        return [("content-length", str(self.announced))] if self._has_length else []
 
     @property
     def is_small(self) -> bool:

@@ -42,7 +42,6 @@ class Proxy:
         body = RequestBody(exchange, self._settings.max_body_bytes)
         target = _target(route, exchange)
         request_headers = self._headers(exchange, target, user)
-        request_headers.extend(body.headers)
         small = await body.read(self._settings.answer_seconds) if body.is_small else None
         with DisconnectWatch(exchange, self._client.loop) as watch:
             if body.is_small:
@@ -76,7 +75,14 @@ class Proxy:
         content: Body,
     ) -> aiohttp.ClientResponse:
         try:
-            return await self._client.send(route.service, exchange.method, target, request_headers, content)
+            return await self._client.send(
+                route.service,
+                exchange.method,
+                target,
+                request_headers,
+                content,
+                None if body.is_small else body.announced,
+            )
         except (aiohttp.ClientError, TimeoutError) as problem:
             if body.problem is not None:
                 raise body.problem from problem

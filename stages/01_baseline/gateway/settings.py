@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
-from pydantic_settings import SettingsConfigDict
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_core import from_json
+from pydantic_settings import NoDecode, SettingsConfigDict
 from yarl import URL
 
 from common.settings import ProcessSettings, Secret
@@ -15,6 +18,14 @@ DEFAULT_SERVICE_URLS = {
 }
 
 
+def _from_json(value: object) -> object:
+    return from_json(value) if isinstance(value, str) else value
+
+
+# Decoded here and not by pydantic-settings, whose error for malformed JSON is not a ValidationError.
+ServiceUrls = Annotated[dict[str, str], NoDecode, BeforeValidator(_from_json)]
+
+
 class GatewaySettings(ProcessSettings):
     """Where the services are, and how long and how much the gateway waits for."""
 
@@ -23,7 +34,7 @@ class GatewaySettings(ProcessSettings):
     port: int = Field(default=12011, ge=1, le=65535)
     jwt_secret: Secret = Field(validation_alias="JWT_SECRET", description="user-service signs tokens with it")
     identity_key: Secret = Field(validation_alias="IDENTITY_KEY", description="shared by the gateway and the services")
-    service_urls: dict[str, str] = Field(
+    service_urls: ServiceUrls = Field(
         default=DEFAULT_SERVICE_URLS, description="first segment of a path to the base URL of its service"
     )
     connect_seconds: float = Field(default=2.0, gt=0, description="until a new connection to a service stands")

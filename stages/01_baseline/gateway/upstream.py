@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.client import ClientTimeout
 from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_reqrep import ClientRequest
@@ -62,7 +63,13 @@ class UpstreamClient:
                 await session.close()
 
     async def send(
-        self, service: str, method: str, target: bytes, headers: list[tuple[str, str]], body: Body
+        self,
+        service: str,
+        method: str,
+        target: bytes,
+        headers: list[tuple[str, str]],
+        body: Body,
+        length: int | None = None,
     ) -> aiohttp.ClientResponse:
         """The service's answer, its body not yet read.
 
@@ -71,7 +78,8 @@ class UpstreamClient:
 
         Args:
             target: path and query, percent-encoded; they reach the service byte for byte.
-            headers: all that the service shall see but Host, those that describe the body among them.
+            headers: all that the service shall see but Host and what describes the body.
+            length: of a streamed body, where it is known; without it the body goes out in chunks.
 
         Raises:
             aiohttp.ClientError: no connection, a broken one, or an answer that is not HTTP.
@@ -80,17 +88,17 @@ class UpstreamClient:
         if self._pooled is None or self._fresh is None:
             raise RuntimeError("UpstreamClient.open() was not awaited")
         url = URL(self._base_urls[service] + target.decode("ascii"), encoded=True)
-        attempt = (_Attempt([("host", url.authority), *headers]),)
+        options: dict[str, Any] = {"data": body, "middlewares": (_Attempt(headers),), "allow_redirects": False}
+        if length is not None:
+            options["headers"] = {hdrs.CONTENT_LENGTH: str(length)}
         started = time.monotonic()
         try:
-            return await self._pooled.request(method, url, data=body, allow_redirects=False, middlewares=attempt)
+            return await self._pooled.request(method, url, **options)
         except ConnectionBroken:
             if method not in IDEMPOTENT or not (body is None or isinstance(body, bytes)):
                 raise
         left = self._timeout(self._settings.answer_seconds - (time.monotonic() - started))
-        return await self._fresh.request(
-            method, url, data=body, allow_redirects=False, middlewares=attempt, timeout=left
-        )
+        return await self._fresh.request(method, url, **options, timeout=left)
 
     def _timeout(self, seconds: float) -> ClientTimeout:
         # aiohttp takes 0 for "no limit".
@@ -106,11 +114,15 @@ class UpstreamClient:
         )
 
 
+# What aiohttp knows best: it writes the body, so it says how the body is framed.
+_FRAMING = (hdrs.HOST, hdrs.CONTENT_LENGTH, hdrs.TRANSFER_ENCODING)
+
+
 class _Attempt:
     """aiohttp's view of one request, corrected: a client middleware.
 
-    The headers become exactly those given (aiohttp would add an Accept-Encoding that the client never sent), and are
-    copied once (as an argument of ``request`` they are copied three times, 15 µs). And a request is never repeated
+    The headers become those given and no others (aiohttp would add an Accept-Encoding that the client never sent),
+    and are copied once (as an argument of ``request`` they are copied three times). And a request is never repeated
     over the same pool, where the next connection may be as dead as the first.
     """
 
@@ -120,8 +132,11 @@ class _Attempt:
         self._headers = headers
 
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
-        request.headers.clear()
-        request.headers.extend(self._headers)
+        made = request.headers
+        framing = [(name, made[name]) for name in _FRAMING if name in made]
+        made.clear()
+        made.extend(framing)
+        made.extend(self._headers)
         try:
             return await handler(request)
         except aiohttp.ClientConnectorError:

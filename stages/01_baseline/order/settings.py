@@ -18,4 +18,4 @@ class OrderSettings(ServiceSettings):
 
 def load_settings() -> OrderSettings:
     """Raises pydantic's ``ValidationError`` where the environment lacks something."""
-    return OrderSettings()  # type: ignore[call-arg]  # the environment fills the rest
+    return OrderSettings()  # the environment fills it

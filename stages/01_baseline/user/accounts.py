@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
-from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Select, select
+from sqlalchemy import bindparam, select
 
 from common import identity
 from common.database import Database, violations_as
 from common.errors import (
-    DuplicateEmail, DuplicateNickname, DuplicatePhone, EmptyCredentials, UserNotFound, WrongCredentials,
-    WrongManagerCode, WrongSellerCode,
-)  # fmt: skip
+    DuplicateEmail,
+    DuplicateNickname,
+    DuplicatePhone,
+    EmptyCredentials,
+    UserNotFound,
+    WrongCredentials,
+    WrongManagerCode,
+    WrongSellerCode,
+)
 from common.identity import Role
 from common.tokens import issue_token
 from user.models import User
@@ -22,7 +26,17 @@ from user.resources import Resources
 from user.schemas import LoginRequest, ProfileRequest, SignUpRequest, UserView
 from user.settings import UserSettings
 
-DUPLICATES = {
+_ALL = (
+    select(User.id.label("user_id"), User.nickname, User.email, User.phone, User.profile_image)
+    .where(~User.is_deleted)
+    .order_by(User.id)
+)
+_BY_ID = _ALL.where(User.id == bindparam("user_id"))
+_LOGIN = select(User.id, User.email, User.role, User.password_hash).where(
+    User.email == bindparam("email"), ~User.is_deleted
+)
+
+_DUPLICATES = {
     "uq_users_email": DuplicateEmail,
     "uq_users_nickname": DuplicateNickname,
     "uq_users_phone": DuplicatePhone,
@@ -46,7 +60,7 @@ async def sign_up(resources: Resources, request: SignUpRequest) -> None:
         password_hash=password_hash,
         role=role.value,
     )
-    with violations_as(DUPLICATES):
+    with violations_as(_DUPLICATES):
         async with resources.database.transaction() as session:
             session.add(user)
 
@@ -82,9 +96,8 @@ async def login(resources: Resources, request: LoginRequest) -> str:
     password = request.password.get_secret_value()
     if not request.email or not password:
         raise EmptyCredentials
-    columns = select(User.id, User.email, User.role, User.password_hash)
     async with resources.database.reading() as connection:
-        found = (await connection.execute(columns.where(User.email == request.email, ~User.is_deleted))).one_or_none()
+        found = (await connection.execute(_LOGIN, {"email": request.email})).one_or_none()
     if not await resources.passwords.matches(password, found.password_hash if found else None) or found is None:
         raise WrongCredentials
     user = identity.User(found.id, found.email, Role(found.role))
@@ -99,9 +112,9 @@ async def change(resources: Resources, user_id: int, request: ProfileRequest) ->
         DuplicateNickname, DuplicatePhone: somebody else has it.
     """
     password_hash = await resources.passwords.hash(request.password.get_secret_value())
-    with violations_as(DUPLICATES):
+    with violations_as(_DUPLICATES):
         async with resources.database.transaction() as session:
-            user = await session.scalar(select(User).where(User.id == user_id, ~User.is_deleted))
+            user: User | None = await session.scalar(select(User).where(User.id == user_id, ~User.is_deleted))
             if user is None:
                 raise UserNotFound
             user.nickname = request.nickname
@@ -116,27 +129,17 @@ async def one(database: Database, user_id: int) -> UserView:
     Raises:
         UserNotFound: there is none.
     """
-    users = await _views(database, _users().where(User.id == user_id))
+    users = await database.views(UserView, _BY_ID, user_id=user_id)
     if not users:
         raise UserNotFound
     return users[0]
 
 
-async def everybody(database: Database) -> Sequence[UserView]:
+async def everybody(database: Database) -> list[UserView]:
     """All users, oldest account first."""
-    return await _views(database, _users())
+    return await database.views(UserView, _ALL)
 
 
-async def with_nickname_containing(database: Database, word: str) -> Sequence[UserView]:
+async def with_nickname_containing(database: Database, word: str) -> list[UserView]:
     """The users whose nickname contains ``word``: a scan, which a few thousand users afford."""
-    return await _views(database, _users().where(User.nickname.icontains(word, autoescape=True)))
-
-
-def _users() -> Select[Any]:
-    columns = select(User.id.label("user_id"), User.nickname, User.email, User.phone, User.profile_image)
-    return columns.where(~User.is_deleted).order_by(User.id)
-
-
-async def _views(database: Database, users: Select[Any]) -> Sequence[UserView]:
-    async with database.reading() as connection:
-        return [UserView.model_construct(**row) for row in (await connection.execute(users)).mappings()]
+    return await database.views(UserView, _ALL.where(User.nickname.icontains(word, autoescape=True)))

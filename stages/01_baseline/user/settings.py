@@ -22,4 +22,4 @@ class UserSettings(ServiceSettings):
 
 def load_settings() -> UserSettings:
     """Raises pydantic's ``ValidationError`` where the environment lacks something."""
-    return UserSettings()  # type: ignore[call-arg]  # the environment fills the rest
+    return UserSettings()  # the environment fills it

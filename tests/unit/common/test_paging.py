@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,9 +45,8 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> Database:
 
 @pytest.fixture
 def rows() -> PageQuery[RowView]:
-    return PageQuery(
-        RowView, select(Row.id, Row.price), sortable={"id": Row.id, "price": Row.price}, tie_breaker=Row.id
-    )
+    statement: Any = select(Row.id, Row.price)
+    return PageQuery(RowView, statement, sortable={"id": Row.id, "price": Row.price}, tie_breaker=Row.id)
 
 
 def spring(total: int, page: int, size: int) -> dict[str, object]:

@@ -8,8 +8,12 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from common.errors import (
-    ConcertNotFound, NotThisSellersConcert, ScheduleAfterConcert, ScheduleBeforeConcert, WouldStrandBookings,
-)  # fmt: skip
+    ConcertNotFound,
+    NotThisSellersConcert,
+    ScheduleAfterConcert,
+    ScheduleBeforeConcert,
+    WouldStrandBookings,
+)
 from common.identity import Role
 from common.openapi import allow, documented
 from common.paging import Page, Paging

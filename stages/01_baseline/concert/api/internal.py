@@ -19,9 +19,7 @@ router = APIRouter(tags=[INTERNAL], dependencies=[services_only()])
 UserId = Annotated[Id, Path(alias="userId")]
 
 
-@router.get(
-    "/schedules/{scheduleId}/detail", response_model=ScheduleDetailView, responses=documented(ScheduleNotFound)
-)
+@router.get("/schedules/{scheduleId}/detail", response_model=ScheduleDetailView, responses=documented(ScheduleNotFound))
 async def get_schedule_detail(request: Request, schedule_id: Annotated[Id, Path(alias="scheduleId")]) -> Response:
     """A schedule with its concert and venue: what a booking needs to know."""
     return bare(await schedules.detail(resources(request).database, schedule_id))

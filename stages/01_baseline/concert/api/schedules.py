@@ -8,9 +8,14 @@ from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from common.errors import (
-    ConcertNotFound, NotThisSellersConcert, ScheduleAfterConcert, ScheduleBeforeConcert, ScheduleNotFound,
-    VenueNotFound, WouldStrandBookings,
-)  # fmt: skip
+    ConcertNotFound,
+    NotThisSellersConcert,
+    ScheduleAfterConcert,
+    ScheduleBeforeConcert,
+    ScheduleNotFound,
+    VenueNotFound,
+    WouldStrandBookings,
+)
 from common.identity import Role
 from common.openapi import allow, documented
 from common.wire import Envelope, Id, Nothing, ok

@@ -6,9 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from common.errors import (
-    DuplicateEmail, DuplicateNickname, DuplicatePhone, EmptyCredentials, WrongCredentials, WrongManagerCode,
+    DuplicateEmail,
+    DuplicateNickname,
+    DuplicatePhone,
+    EmptyCredentials,
+    WrongCredentials,
+    WrongManagerCode,
     WrongSellerCode,
-)  # fmt: skip
+)
 from common.openapi import PUBLIC, documented
 from common.wire import Envelope, Nothing, ok
 from user import accounts

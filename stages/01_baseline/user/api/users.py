@@ -17,7 +17,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 
 
 @router.get("", response_model=Envelope[UserView], responses=documented(UserNotFound))
-async def own_profile(request: Request) -> Response:
+async def get_own_profile(request: Request) -> Response:
     """The profile of who asks."""
     return ok(await accounts.one(resources(request).database, require_user().user_id))
 
@@ -39,6 +39,6 @@ async def change_own_profile(request: Request, body: ProfileRequest) -> Response
     responses=documented(),
     dependencies=[allow(Role.MANAGER)],
 )
-async def all_users(request: Request) -> Response:
+async def list_users(request: Request) -> Response:
     """Every user, for managers."""
     return ok(await accounts.everybody(resources(request).database))

@@ -1,0 +1,99 @@
+"""The gateway as a process of its own, as it runs in production."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.gateway.asking import IDENTITY_KEY, JWT_SECRET, ask
+
+ROOT = Path(__file__).parents[2]
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether the condition comes true within that time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return condition()
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+class GatewayProcess:
+    """One gateway. ``log`` is what it wrote so far."""
+
+    def __init__(self, stage_path: Path, log_path: Path, service_urls: Mapping[str, str], **settings: object) -> None:
+        self.port = free_port()
+        self._log_path = log_path
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
+            "PYTHONPATH": os.pathsep.join([str(stage_path), str(ROOT)]),
+            "JWT_SECRET": JWT_SECRET,
+            "IDENTITY_KEY": IDENTITY_KEY,
+            "GATEWAY_PORT": str(self.port),
+            "GATEWAY_SERVICE_URLS": json.dumps(dict(service_urls)),
+            **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        with log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "common.serve", "gateway"],
+                cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text()
+
+    @property
+    def resident_bytes(self) -> int:
+        resident: int = psutil.Process(self.process.pid).memory_info().rss
+        return resident
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log
+        try:
+            return ask(self.port, "/health/ready", token=False).status == 200
+        except OSError:
+            return False
+
+    def metric(self, name: str) -> float:
+        """The value of one sample of ``/metrics``, 0 while there is none."""
+        for line in ask(self.port, "/metrics", token=False).body.decode().splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+
+@contextmanager
+def running_gateway(
+    stage_path: Path, log_path: Path, service_urls: Mapping[str, str], **settings: object
+) -> Iterator[GatewayProcess]:
+    """A gateway that is ready, and is ended whatever becomes of the test."""
+    gateway = GatewayProcess(stage_path, log_path, service_urls, **settings)
+    try:
+        assert until(gateway.is_ready), gateway.log
+        yield gateway
+    finally:
+        gateway.process.terminate()
+        try:
+            gateway.process.wait(15)
+        except subprocess.TimeoutExpired:
+            gateway.process.kill()
+            gateway.process.wait()

@@ -1,0 +1,156 @@
+"""A whole run, and a stage that is up: as a person starts them, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from harness.stages.manifest import REPOSITORY
+from harness.store.files import load_summary
+from harness.supervise import STATE_VARIABLE, free_port
+
+RUN_ALL = [sys.executable, str(REPOSITORY / "run_all.py")]
+TINY = ["smoke", "--stages", "01", "--scenarios", "concert_list", "--seconds", "1", "--warm-up", "0.5"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """A state folder of the test's own: what its runs leave there is theirs."""
+    return {**os.environ, STATE_VARIABLE: str(tmp_path / "state")}
+
+
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts run_all.py with arguments; ends what is left of it."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*RUN_ALL, *arguments],
+            env=environment,
+            cwd=tmp_path,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+        time.sleep(0.05)
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []
+
+
+def test_a_run_leaves_what_it_promises(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    process = start(*TINY, "--reports", str(reports))
+    said, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    folder = reports / "latest"
+    summary = load_summary(folder / "summary.json")
+    assert summary.audit_ok
+    assert summary.audits, "an audit that checked nothing is no audit"
+    throughput = [m for m in summary.measurements if m.metric == "throughput"]
+    assert [(m.stage, m.scenario) for m in throughput] == [("01_baseline", "concert_list")]
+    assert throughput[0].median > 0
+    assert {cost.component for cost in summary.costs} >= {"gateway", "concert", "postgres", "locust"}
+    assert summary.run.arguments == [*TINY, "--reports", str(reports)]
+    assert [*(folder / "samples").rglob("r1.csv.gz")]
+    assert {log.stem for log in (folder / "logs" / "01_baseline").iterdir()} >= {"gateway", "user", "concert", "order"}
+    html = (folder / "report.html").read_text()
+    assert "Concert list" in html
+    assert "run_all.py smoke --stages 01" in html
+
+
+def test_no_secret_is_written_anywhere(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    """The tokens that the load carries are in no log, no sample and no report."""
+    reports = tmp_path / "reports"
+    process = start(*TINY, "--reports", str(reports))
+    process.communicate(timeout=100)
+    assert process.returncode == 0
+    written = [file for file in (reports / "latest").rglob("*") if file.is_file()]
+    assert written
+    for file in written:
+        content = file.read_bytes()
+        assert b"eyJhbGci" not in content, f"{file} has a token in it"
+        assert b"JWT_SECRET" not in content
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing_running(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start(*TINY, "--seconds", "60", "--reports", str(tmp_path / "reports"))
+    wait_until(
+        lambda: any("harness.load.worker" in " ".join(child.cmdline()) for child in descendants(process)),
+        40,
+        "the start of the load",
+    )
+    children = descendants(process)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said
+    assert_gone(children)
+    assert not [*(tmp_path / "state").rglob("*.json")]
+
+
+def test_up_serves_and_stops(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    base = free_port()
+    described = tmp_path / "stage.json"
+    plan = tmp_path / "plan.json"
+    process = start(
+        "up", "01", "--port-base", str(base), "--json", str(described), "--load-plan", f"concert_list={plan}"
+    )
+    wait_until(lambda: plan.exists() or process.poll() is not None, 60, "the start of the stage")
+    assert process.poll() is None, process.communicate()[0]
+    description = json.loads(described.read_text())
+    assert description["gateway"] == f"http://127.0.0.1:{base}"
+    for secret in (described, plan):
+        assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    for role, account in description["accounts"].items():
+        answer = httpx.get(
+            f"{description['gateway']}/user-service/users", headers={"Authorization": f"Bearer {account['token']}"}
+        )
+        assert answer.json()["data"]["email"].startswith(role)
+        login = httpx.post(
+            f"{description['gateway']}/user-service/auth/login",
+            json={"email": account["email"], "password": account["password"]},
+        )
+        assert login.json()["code"] == 0
+    children = descendants(process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert_gone(children)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{base}/health/live")

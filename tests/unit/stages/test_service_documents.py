@@ -1,0 +1,68 @@
+"""What each service says about itself: no call without documented errors, and none open that should not be."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from common.boundary import RequestBoundary
+from common.openapi import INTERNAL
+
+SECRET = "a secret of more than thirty-two characters"
+ENVIRONMENT = {
+    "IDENTITY_KEY": SECRET,
+    "JWT_SECRET": SECRET,
+    "USER_SELLER_CODE": "seller",
+    "USER_MANAGER_CODE": "manager",
+    **{
+        f"{service}_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nowhere" for service in ("USER", "CONCERT", "ORDER")
+    },
+}
+
+
+@pytest.fixture(params=["user", "concert", "order"])
+def document(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    settings = import_module(f"{request.param}.settings").load_settings()
+    boundary = import_module(f"{request.param}.app").create_app(settings)
+    assert isinstance(boundary, RequestBoundary)
+    api = boundary._app
+    assert isinstance(api, FastAPI)
+    return api.openapi()
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return [(path, call) for path, calls in document["paths"].items() for call in calls.values()]
+
+
+def test_operation_ids_are_names_and_unique(document: dict[str, Any]) -> None:
+    ids = [call["operationId"] for _, call in operations(document)]
+    assert len(ids) == len(set(ids))
+    assert all(name.isidentifier() for name in ids)
+
+
+def test_every_call_states_the_errors_that_any_call_may_give(document: dict[str, Any]) -> None:
+    for path, call in operations(document):
+        assert {"200", "400", "401", "403", "503"} <= call["responses"].keys(), path
+        assert "422" not in call["responses"], path
+
+
+def test_only_signing_up_and_logging_in_are_open(document: dict[str, Any]) -> None:
+    assert document["security"] == [{"bearer": []}]
+    open_paths = {path for path, call in operations(document) if call.get("security") == []}
+    assert open_paths == ({"/auth/sign-up", "/auth/login"} if document["info"]["title"] == "user-service" else set())
+
+
+def test_calls_between_services_are_marked(document: dict[str, Any]) -> None:
+    for path, call in operations(document):
+        assert (INTERNAL in call.get("tags", [])) == (call.get("security") == [{"service": []}]), path
+
+
+def test_request_bodies_come_with_an_example(document: dict[str, Any]) -> None:
+    for name, schema in document["components"]["schemas"].items():
+        if name.endswith(("Request", "Patch")):
+            assert schema["example"].keys() <= schema["properties"].keys(), name
