@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
+from collections.abc import Mapping
+from typing import Any
 
+import gevent
+from gevent.event import Event
 from locust import FastHttpUser
+from locust.event import EventHook
 from locust.exception import StopUser
 
 from scenarios.plan import current_plan
@@ -15,11 +21,28 @@ _numbers = itertools.count()
 # Nobody waits longer for a web page; an answer that takes longer is not an answer.
 ANSWER_SECONDS = 60.0
 
+# An open load's request that is this late is not sent any more: nobody is there to send it.
+DROPPED_AFTER_SECONDS = 10.0
+
+starting_gun = Event()
+"""Set when the clients of a burst may send, and when an open load's clock starts; ``started_at`` says when that was."""
+_started_at = [0.0]
+
+dropped = EventHook()
+"""Fired for a request of an open load that is not sent, because it is too late to."""
+
+
+def fire() -> None:
+    """Lets the load begin."""
+    _started_at[0] = time.perf_counter()
+    starting_gun.set()
+
 
 class PlatformUser(FastHttpUser):
     """A buyer with a bearer token of their own.
 
     ``random`` is seeded by the plan's seed and the user's number: two runs send the same requests in the same order.
+    Tasks call ``ask`` once; when that is, the plan's shape decides.
     """
 
     abstract = True
@@ -34,12 +57,39 @@ class PlatformUser(FastHttpUser):
         self.number = next(_numbers)
         self.random = random.Random(plan.seed * 1_000_003 + self.number)
         self.headers = {"Authorization": f"Bearer {plan.tokens[self.number % len(plan.tokens)]}"}
-        self._left = plan.requests_per_user
+        self._left = 1 if plan.shape == "burst" else plan.requests_per_user
+        self._turn = self.number
 
-    def get(self, path: str, name: str) -> None:
-        """One GET; ends this user once it has made all the requests that the plan grants it."""
+    def ask(self, method: str, path: str, name: str, json: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        """Sends one request when its time has come, and returns Locust's response.
+
+        Raises:
+            StopUser: this client has made all the requests that the plan grants it.
+        """
         if self._left is not None:
             if self._left == 0:
                 raise StopUser
             self._left -= 1
-        self.client.get(path, headers=self.headers, name=name)
+        context = {"late_ms": 1000 * self._wait_for_turn()}
+        return self.client.request(
+            method, path, name=name, json=json, headers={**self.headers, **(headers or {})}, context=context
+        )
+
+    def _wait_for_turn(self) -> float:
+        """Waits until the next request is due; seconds by which it is late."""
+        if self.plan.shape == "closed":
+            return 0.0
+        starting_gun.wait()
+        if self.plan.rate is None:
+            return 0.0
+        while True:
+            # Client k has the turns k, k + users, k + 2 users … of one clock that ticks at the plan's rate.
+            due = _started_at[0] + self._turn / self.plan.rate
+            self._turn += self.plan.users
+            early = due - time.perf_counter()
+            if early > 0:
+                gevent.sleep(early)
+            late = max(0.0, time.perf_counter() - due)
+            if late <= DROPPED_AFTER_SECONDS:
+                return late
+            dropped.fire()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scenarios.dataset import Dataset
 
 SCENARIOS_FOLDER = Path(__file__).parent
+
+Shape = Literal["closed", "burst", "open"]
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,38 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Load:
+    """How a scenario's clients come.
+
+    ``closed``: each client sends its next request when it has the answer to the last, as the original's load did; a
+    slow platform is asked less. ``burst``: every client sends one request, all at the same moment. ``open``: requests
+    come at a fixed rate, whatever the platform does; latency counts from the moment when a request was due.
+    """
+
+    shape: Shape
+    users: int
+    """Clients; for ``open`` the most that may wait for an answer at once."""
+    requests_per_user: int = 1
+    """How many requests each client makes with ``--exact`` (closed) or ever (burst)."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One cell of a scenario: what tells it from the others, and its load."""
+
+    load: Load
+    params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Scenario:
-    """One load: its shape, its data, and what must hold after it."""
+    """One kind of load: its shape, its data, and what must hold after it."""
 
     id: str
     title: str
     text: str
     """Shape of the load in a sentence or two, for the report."""
-    users: int
-    """Clients in a closed loop: each sends its next request when it has the answer to the last."""
-    requests_per_user: int
-    """How many requests each client makes with ``--exact``, as the original's load did."""
+    variants: tuple[Variant, ...]
     prepare: Callable[[CellState], Mapping[str, Any]]
     """What the Locust file has to know of the data, called after seeding."""
     audit: Callable[[CellState], list[Finding]]

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scenarios.model import Shape
+
 PLAN_VARIABLE = "FORTICKETS_LOAD_PLAN"
 
 
@@ -18,6 +20,7 @@ class LoadPlan:
 
     scenario: str
     host: str
+    shape: Shape
     users: int
     warm_up_seconds: float
     seconds: float
@@ -27,6 +30,8 @@ class LoadPlan:
     data: dict[str, Any]
     requests_per_user: int | None = None
     """Each client stops after so many requests, all of which count; None: measure by time."""
+    rate: float | None = None
+    """Requests a second, for the ``open`` shape."""
     keep_every: int = 200
     """One answer in so many is kept for the audit."""
 

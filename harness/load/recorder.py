@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,9 @@ from hdrh.histogram import HdrHistogram
 from harness.load.result import OK, LoadResult
 from harness.store.samples import Sample
 from scenarios.model import Answer
+
+# An open load's request that is sent later than this is counted as late.
+LATE_MS = 10.0
 
 # 1 µs to 10 minutes at three significant digits.
 _LOWEST_US, _HIGHEST_US, _DIGITS = 1, 600_000_000, 3
@@ -31,6 +35,8 @@ class Recorder:
         self._begun: float | None = None
         self.seconds = 0.0
         self._seen = 0
+        self._late = 0
+        self._dropped = 0
 
     def begin(self) -> None:
         self._begun = time.perf_counter()
@@ -47,10 +53,15 @@ class Recorder:
         response_time: float,
         exception: BaseException | None,
         response: Any = None,
+        context: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> None:
         if self._begun is None:
             return
+        # An open load's request counts from when it was due (Tene's "coordinated omission").
+        late = (context or {}).get("late_ms", 0.0)
+        self._late += late > LATE_MS
+        response_time += late
         since = time.perf_counter() - self._begun
         status = getattr(response, "status_code", 0) or 0
         outcome = OK if exception is None and status == 200 else _failure(status, exception, response)
@@ -60,6 +71,11 @@ class Recorder:
             parts = urlsplit(response.url)
             path = f"{parts.path}?{parts.query}" if parts.query else parts.path
             self.answers.append(Answer(request_type, path, response.text))
+
+    def on_dropped(self) -> None:
+        """A request of an open load was not sent."""
+        if self._begun is not None:
+            self._dropped += 1
 
     def samples(self) -> list[Sample]:
         """Every recorded request; ``started_s`` counts from ``begin``."""
@@ -99,6 +115,8 @@ class Recorder:
             p99_ms=percentile(99),
             per_second_ok=succeeded,
             per_second_failed=failed,
+            late=self._late,
+            dropped=self._dropped,
             answers=self.answers,
         )
 

@@ -27,6 +27,10 @@ class LoadResult:
     p99_ms: float | None
     per_second_ok: list[int] = field(default_factory=list)
     per_second_failed: list[int] = field(default_factory=list)
+    late: int = 0
+    """Requests of an open load that were sent more than 10 ms after they were due; their latency counts from then."""
+    dropped: int = 0
+    """Requests of an open load that were never sent, because every client was still waiting for an answer."""
     answers: list[Answer] = field(default_factory=list)
 
     @property

@@ -21,6 +21,7 @@ from locust.env import Environment
 
 from harness.load.recorder import Recorder
 from harness.store.samples import write_samples
+from scenarios.client import dropped, fire
 from scenarios.plan import PLAN_VARIABLE, LoadPlan
 
 # The harness reads the processes' CPU when it reads a line; the load goes on for this long, so that what it reads is
@@ -42,12 +43,13 @@ def main(argv: list[str]) -> int:
     environment = Environment(user_classes=users, host=plan.host, events=locust.events, catch_exceptions=False)
     recorder = Recorder(plan.keep_every)
     environment.events.request.add_listener(recorder)  # type: ignore[no-untyped-call]
+    dropped.add_listener(recorder.on_dropped)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
     try:
-        if plan.requests_per_user is None:
-            _by_time(runner, recorder, plan)
-        else:
+        if plan.shape == "burst" or plan.requests_per_user is not None:
             _by_count(runner, recorder, plan)
+        else:
+            _by_time(runner, recorder, plan)
     finally:
         runner.quit()
     write_samples(samples_path, recorder.samples())
@@ -58,6 +60,7 @@ def main(argv: list[str]) -> int:
 def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:
     """All users start at once, warm up, and are measured for the plan's seconds."""
     _start(runner, plan)
+    fire()
     gevent.sleep(plan.warm_up_seconds)
     _say("measuring")
     recorder.begin()
@@ -69,12 +72,19 @@ def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) 
 
 def _by_count(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:
     """Every user makes its requests and leaves; all of them are measured, until the last one has left."""
-    _say("measuring")
-    recorder.begin()
-    _start(runner, plan)
+    if plan.shape == "burst":
+        # All of them stand at the line before the first may go.
+        _start(runner, plan)
+        _say("measuring")
+        recorder.begin()
+        fire()
+    else:
+        _say("measuring")
+        recorder.begin()
+        _start(runner, plan)
     with gevent.Timeout(plan.seconds, False):
         while runner.user_count > 0:
-            gevent.sleep(0.05)
+            gevent.sleep(0.02)
     recorder.end()
     _say("measured")
 

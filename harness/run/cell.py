@@ -18,13 +18,15 @@ from harness.run.options import RunOptions
 from harness.sample import Sampler, Snapshot
 from harness.sample.sampler import cpus_in_use
 from harness.store.samples import sample_path
+from harness.store.summary import Params
 from harness.supervise import ManagedProcess
 from scenarios.dataset import Dataset, seed_databases
-from scenarios.model import CellState, Finding, Scenario
+from scenarios.model import CellState, Finding, Load, Scenario, Variant
 from scenarios.plan import LoadPlan
 
 LOAD = "locust"
-EXACT_LIMIT_SECONDS = 600.0
+# A load that is bounded by its number of requests ends after this time even so.
+COUNTED_LIMIT_SECONDS = 600.0
 
 # Everybody's password in the seeded data. The accounts live in a throw-away database on loopback.
 PASSWORD = "Ticket@2go"
@@ -37,6 +39,8 @@ class CellResult:
 
     stage: str
     scenario: str
+    params: Params
+    """What tells this cell of its scenario from the others."""
     repeat: int
     load: LoadResult
     cpu_seconds: Mapping[str, float]
@@ -59,15 +63,17 @@ def seed(running: RunningStage, dataset: Dataset) -> CellState:
     )
 
 
-def load_plan(scenario: Scenario, state: CellState, options: RunOptions, repeat: int) -> LoadPlan:
+def load_plan(scenario: Scenario, load: Load, state: CellState, options: RunOptions, repeat: int) -> LoadPlan:
     """What the Locust process is told. The same repeat sends the same requests to every stage."""
+    by_count = load.shape == "burst" or (options.exact and load.shape == "closed")
     return LoadPlan(
         scenario=scenario.id,
         host=state.gateway_url,
-        users=scenario.users,
-        warm_up_seconds=0.0 if options.exact else options.warm_up_seconds,
-        seconds=EXACT_LIMIT_SECONDS if options.exact else options.seconds,
-        requests_per_user=scenario.requests_per_user if options.exact else None,
+        shape=load.shape,
+        users=load.users,
+        warm_up_seconds=0.0 if by_count else options.warm_up_seconds,
+        seconds=COUNTED_LIMIT_SECONDS if by_count else options.seconds,
+        requests_per_user=load.requests_per_user if by_count else None,
         seed=options.seed * 1_000 + repeat,
         tokens=list(state.tokens),
         data=dict(scenario.prepare(state)),
@@ -77,6 +83,7 @@ def load_plan(scenario: Scenario, state: CellState, options: RunOptions, repeat:
 def run_cell(
     running: RunningStage,
     scenario: Scenario,
+    variant: Variant,
     repeat: int,
     *,
     dataset: Dataset,
@@ -90,12 +97,13 @@ def run_cell(
         HarnessError: a process of the stage ended, or the load could not be driven.
     """
     say("seeding")
+    params = dict(variant.params)
     state = seed(running, dataset)
-    plan = load_plan(scenario, state, options, repeat)
+    plan = load_plan(scenario, variant.load, state, options, repeat)
     sampler = _sampler(running)
     bounds: list[Snapshot] = []
     memory: dict[str, int] = {}
-    samples = sample_path(folder, running.stage.id, scenario.id, {}, repeat)
+    samples = sample_path(folder, running.stage.id, scenario.id, params, repeat)
 
     def measuring() -> None:
         say("measuring")
@@ -132,6 +140,7 @@ def run_cell(
     return CellResult(
         stage=running.stage.id,
         scenario=scenario.id,
+        params=params,
         repeat=repeat,
         load=load,
         cpu_seconds={name: used - before.cpu_seconds.get(name, 0.0) for name, used in after.cpu_seconds.items()},

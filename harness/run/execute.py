@@ -23,6 +23,7 @@ from harness.run.machine import describe_machine
 from harness.run.options import RunOptions
 from harness.run.progress import Narrator
 from harness.stages.manifest import Stage
+from harness.store.samples import params_suffix
 from harness.supervise import Supervisor, sweep_leftovers
 from scenarios.dataset import DATASETS, Dataset
 
@@ -92,7 +93,7 @@ def first_of_month(day: date) -> date:
 
 def _measure(run: _Run) -> None:
     options = run.options
-    cells = options.repeats * len(options.stages) * len(options.scenarios)
+    cells = options.repeats * len(options.stages) * len(options.cells)
     turns = random.Random(options.seed)
     with run.narrator.cells(cells):
         for repeat in range(1, options.repeats + 1):
@@ -115,12 +116,13 @@ def _measure_stage(run: _Run, stage: Stage, repeat: int) -> None:
     ) as running:
         run.ready_seconds.setdefault(stage.id, []).append(running.ready_seconds)
         running.cap(run.caps, options.instance_size)
-        for scenario in options.scenarios:
-            name = f"{stage.id} {scenario.id}"
+        for scenario, variant in options.cells:
+            name = f"{stage.id} {scenario.id}{params_suffix(dict(variant.params))}"
             narrator.begin(name if options.repeats == 1 else f"{name} ({repeat}/{options.repeats})")
             result = run_cell(
                 running,
                 scenario,
+                variant,
                 repeat,
                 dataset=run.dataset,
                 options=options,

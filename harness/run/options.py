@@ -9,7 +9,7 @@ from typing import Literal
 
 from harness.launch.running import UNCAPPED, InstanceSize
 from harness.stages.manifest import REPOSITORY, Stage
-from scenarios.model import Scenario
+from scenarios.model import Scenario, Variant
 
 ProviderName = Literal["embedded", "external"]
 
@@ -59,6 +59,11 @@ class RunOptions:
     exact: bool
     reports: Path = REPORTS
     arguments: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> list[tuple[Scenario, Variant]]:
+        """What each stage is measured with, in order."""
+        return [(scenario, variant) for scenario in self.scenarios for variant in scenario.variants]
 
     @property
     def instance_size(self) -> InstanceSize:

@@ -14,6 +14,7 @@ from harness.run.cell import LOAD, CellResult
 from harness.sample.sampler import STEP_SECONDS
 from harness.stages.manifest import Stage
 from harness.store.ratios import judge, measure
+from harness.store.samples import params_suffix
 from harness.store.summary import Applied, Audit, Cost, Hypothesis, Measurement, Ratio
 from harness.store.summary import Stage as StageRecord
 from scenarios.model import Scenario
@@ -58,8 +59,8 @@ def stage_record(stage: Stage, size: InstanceSize) -> StageRecord:
 def cells_of(results: Iterable[CellResult]) -> list[list[CellResult]]:
     """The repeats of each cell, in the order in which they ran; cells by stage, then scenario."""
 
-    def key(result: CellResult) -> tuple[str, str]:
-        return result.stage, result.scenario
+    def key(result: CellResult) -> tuple[str, str, str]:
+        return result.stage, result.scenario, params_suffix(result.params)
 
     ordered = sorted(results, key=key)
     return [sorted(group, key=lambda result: result.repeat) for _, group in groupby(ordered, key)]
@@ -96,7 +97,9 @@ def _measurement(
         return None
     missing = len(values) - len(known)
     note = f"nothing succeeded in {missing} of {len(values)} repeats" if missing else None
-    return measure(cell.stage, cell.scenario, {}, metric, known, limited_by=limited_by, valid=not missing, note=note)
+    return measure(
+        cell.stage, cell.scenario, cell.params, metric, known, limited_by=limited_by, valid=not missing, note=note
+    )
 
 
 def saturated(result: CellResult, size: InstanceSize, cores: int) -> list[str]:
@@ -126,7 +129,13 @@ def costs(repeats: Sequence[CellResult]) -> list[Cost]:
             by_component.setdefault(component, []).append(_per_request_us(repeat, seconds))
     first = repeats[0]
     return [
-        Cost(stage=first.stage, scenario=first.scenario, component=name, cpu_us_per_request=statistics.median(values))
+        Cost(
+            stage=first.stage,
+            scenario=first.scenario,
+            params=first.params,
+            component=name,
+            cpu_us_per_request=statistics.median(values),
+        )
         for name, values in by_component.items()
     ]
 
@@ -145,6 +154,7 @@ def audits(repeats: Sequence[CellResult], stage: Stage) -> list[Audit]:
         Audit(
             stage=first.stage,
             scenario=first.scenario,
+            params=first.params,
             rule=rule,
             violations=sum(count for count, _ in outcomes),
             declared=rule in declared,
@@ -164,6 +174,7 @@ def timeline(result: CellResult) -> Timeline:
     return Timeline(
         stage=result.stage,
         scenario=result.scenario,
+        params=result.params,
         repeat=result.repeat,
         requests_per_s=[float(count) for count in result.load.per_second_ok],
         failures_per_s=[float(count) for count in result.load.per_second_failed],
@@ -179,7 +190,7 @@ def failure_counts(repeats: Sequence[CellResult]) -> list[FailureCount]:
         kinds.update({kind: count for kind, count in repeat.load.outcomes.items() if kind != OK})
     first = repeats[0]
     return [
-        FailureCount(stage=first.stage, scenario=first.scenario, kind=kind, count=count)
+        FailureCount(stage=first.stage, scenario=first.scenario, params=first.params, kind=kind, count=count)
         for kind, count in kinds.most_common()
     ]
 

@@ -130,10 +130,12 @@ def _show(description: dict[str, object], narrator: Narrator) -> None:
 
 def _save_plan(wanted: tuple[Scenario, Path], state: CellState, narrator: Narrator) -> None:
     scenario, file = wanted
+    load = scenario.variants[0].load
     plan = LoadPlan(
         scenario=scenario.id,
         host=state.gateway_url,
-        users=scenario.users,
+        shape=load.shape,
+        users=load.users,
         warm_up_seconds=PLAN_WARM_UP_SECONDS,
         seconds=PLAN_SECONDS,
         seed=1,

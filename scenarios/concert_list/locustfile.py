@@ -12,4 +12,4 @@ class Browser(PlatformUser):
     def open_a_page(self) -> None:
         page = self.random.randrange(self.plan.data["pages"])
         size = self.plan.data["size"]
-        self.get(f"/concert-service/concerts?page={page}&size={size}", name="GET /concerts")
+        self.ask("GET", f"/concert-service/concerts?page={page}&size={size}", name="GET /concerts")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.request import Request, urlopen
 
-from scenarios.model import CellState, Finding, Scenario
+from scenarios.model import CellState, Finding, Load, Scenario, Variant
 from scenarios.verdicts import finding
 
 
@@ -32,8 +32,7 @@ SCENARIO = Scenario(
     title="No work (ceiling)",
     text="100 clients get a constant answer, as long as a page of the concert list, from a service of the same make "
     "and size behind the same gateway. No service of the stage can be faster than this.",
-    users=100,
-    requests_per_user=100,
+    variants=(Variant(Load("closed", users=100, requests_per_user=100)),),
     prepare=prepare,
     audit=audit,
     needs_noop=True,

@@ -10,4 +10,4 @@ from scenarios.client import PlatformUser
 class Idler(PlatformUser):
     @task
     def get_the_constant(self) -> None:
-        self.get(f"/noop-service/constant?bytes={self.plan.data['bytes']}", name="GET /constant")
+        self.ask("GET", f"/noop-service/constant?bytes={self.plan.data['bytes']}", name="GET /constant")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios.model import Scenario
+from scenarios.model import Load, Scenario, Variant
 from scenarios.seat_lookup.rules import audit, prepare
 
 SCENARIO = Scenario(
@@ -10,8 +10,7 @@ SCENARIO = Scenario(
     title="Seat lookup",
     text="1,000 clients look at the seats of shows in a closed loop, each show with the same probability. "
     "concert-service asks order-service for the taken seats.",
-    users=1_000,
-    requests_per_user=10,
+    variants=(Variant(Load("closed", users=1_000, requests_per_user=10)),),
     prepare=prepare,
     audit=audit,
 )

@@ -11,4 +11,4 @@ class SeatSeeker(PlatformUser):
     @task
     def look_at_seats(self) -> None:
         schedule = self.random.choice(self.plan.data["schedules"])
-        self.get(f"/concert-service/schedules/{schedule}", name="GET /schedules/{id}")
+        self.ask("GET", f"/concert-service/schedules/{schedule}", name="GET /schedules/{id}")

@@ -11,7 +11,7 @@ from common.identity import IdentitySigner, Role
 from harness.launch import RunningStage
 from tests.contract.client import Api
 from tests.contract.direct import Services
-from tests.contract.making import Maker
+from tests.contract.making import Maker, making
 
 TIMEOUT_SECONDS = 20.0
 
@@ -24,8 +24,10 @@ def http(platform: RunningStage) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def make(platform: RunningStage, http: httpx.Client) -> Maker:
-    return Maker(platform, http)
+def make(platform: RunningStage, http: httpx.Client) -> Iterator[Maker]:
+    """Makes data on the stage under test."""
+    with making(platform, http) as maker:
+        yield maker
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +74,8 @@ class Maker:
 
     platform: RunningStage
     http: httpx.Client
+    connections: Mapping[str, psycopg.Connection[dict[str, Any]]]
+    """Package to its database."""
 
     def person(self, role: Role = Role.USER) -> Api:
         """Somebody new with a token, but without an account."""
@@ -118,12 +122,21 @@ class Maker:
 
     def rows(self, package: str, query: str, *values: Any) -> list[dict[str, Any]]:
         """What a service's database says, deleted rows included."""
-        url = self.platform.database_urls[package]
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as connection:
-            return connection.execute(query.encode(), values).fetchall()
+        return self.connections[package].execute(query.encode(), values).fetchall()
 
     def count(self, table: str) -> int:
         """How many rows a table has, deleted ones included."""
         package = {"users": "user", "bookings": "order"}.get(table, "concert")
         (row,) = self.rows(package, f"SELECT count(*) AS n FROM {table}")
         return int(row["n"])
+
+
+@contextmanager
+def making(platform: RunningStage, http: httpx.Client) -> Iterator[Maker]:
+    """A ``Maker`` with connections of its own to the stage's databases."""
+    with ExitStack() as stack:
+        connections = {
+            package: stack.enter_context(psycopg.connect(url, autocommit=True, row_factory=dict_row))
+            for package, url in platform.database_urls.items()
+        }
+        yield Maker(platform, http, connections)

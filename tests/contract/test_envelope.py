@@ -38,9 +38,7 @@ def test_nothing_to_say_is_an_empty_object(make: Maker, nobody: Api) -> None:
     for answer in (
         nobody.send("POST", SIGN_UP, json=body),
         nobody.send("POST", LOGIN, json={"email": body["email"], "password": body["password"]}),
-        make.account().api.send(
-            "PUT", USERS, json={name: body[name] + "1" for name in ("nickname", "password")} | {"phone": "0299999999"}
-        ),
+        make.account().api.send("PUT", USERS, json=sign_up_body()),
         manager.send("DELETE", f"{SCHEDULES}/{schedule['id']}"),
         manager.send("DELETE", f"{CONCERTS}/{schedule['concertId']}"),
         manager.send("DELETE", f"{VENUES}/{schedule['stageId']}"),

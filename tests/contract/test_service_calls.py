@@ -36,7 +36,7 @@ everything = pytest.mark.parametrize(("package", "method", "target", "body"), [*
 internal = pytest.mark.parametrize(("package", "method", "target", "body"), INTERNAL)
 
 MANAGER = User(1, "manager@example.com", Role.MANAGER)
-NOW = "%d" % time.time()
+NOW = str(int(time.time()))
 FORGED = {
     "a user": {"X-User-Id": "1", "X-Email": "manager@example.com", "X-Role": "ROLE_MANAGER"},
     "a service": {"X-Service": "order-service"},
@@ -60,12 +60,10 @@ def test_without_a_credential_it_is_401(services: Services, package: str, method
     refused(services.send(package, method, target, headers={}, json=body), 401, 2001)
 
 
-@everything
 @pytest.mark.parametrize("kind", FORGED)
-def test_with_forged_headers_it_is_401(
-    services: Services, kind: str, package: str, method: str, target: str, body: Any
-) -> None:
-    refused(services.send(package, method, target, headers=FORGED[kind], json=body), 401, 2001)
+def test_with_forged_headers_it_is_401(services: Services, kind: str) -> None:
+    for package, method, target, body in (*INTERNAL, *FOR_PEOPLE):
+        refused(services.send(package, method, target, headers=FORGED[kind], json=body), 401, 2001)
 
 
 @everything

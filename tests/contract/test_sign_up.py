@@ -139,7 +139,7 @@ def test_the_code_gives_the_role(role: Role, make: Maker) -> None:
 
 
 def test_a_role_is_not_given_to_who_only_names_it(nobody: Api, make: Maker) -> None:
-    body = sign_up_body(role="ROLE_MANAGER", is_manager=True, isDeleted=True, userId=1, id=1)
+    body = sign_up_body(role="ROLE_MANAGER", isDeleted=True, userId=1, id=1)
     nobody.post(SIGN_UP, body)
     assert user_row(make, body["email"])["role"] == "ROLE_USER"
 

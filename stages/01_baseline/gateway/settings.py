@@ -42,7 +42,7 @@ class GatewaySettings(ProcessSettings):
         default=30.0, gt=0, description="for a whole answer, the wait for a pooled connection included; then 503"
     )
     connections_per_service: int = Field(
-        default=256, ge=1, description="requests in flight at one service; more wait here, in order of arrival"
+        default=128, ge=1, description="requests in flight at one service; more wait here, in order of arrival"
     )
     idle_connection_seconds: float = Field(
         default=60.0, gt=0, description="an idle connection is kept this long; less than the services' 75 s"
