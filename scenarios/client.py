@@ -28,7 +28,7 @@ starting_gun = Event()
 """Set when the clients of a burst may send, and when an open load's clock starts; ``started_at`` says when that was."""
 _started_at = [0.0]
 
-dropped = EventHook()
+dropped = EventHook()  # type: ignore[no-untyped-call]
 """Fired for a request of an open load that is not sent, because it is too late to."""
 
 
@@ -92,4 +92,4 @@ class PlatformUser(FastHttpUser):
             late = max(0.0, time.perf_counter() - due)
             if late <= DROPPED_AFTER_SECONDS:
                 return late
-            dropped.fire()
+            dropped.fire()  # type: ignore[no-untyped-call]
