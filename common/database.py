@@ -171,12 +171,12 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def as_views(view: type[V], fields: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[V]:
-    """Wire models of ``rows``, whose columns are the model's ``fields``.
+    """Wire models of ``rows``, whose first columns are the model's ``fields``.
 
     One call into pydantic for the whole list is three times as fast as ``model_construct`` for each row.
     """
     names = tuple(fields)
-    return _list_of(view).validate_python([dict(zip(names, row, strict=True)) for row in rows])
+    return _list_of(view).validate_python([dict(zip(names, row, strict=False)) for row in rows])
 
 
 @cache

@@ -119,8 +119,7 @@ class PageQuery(Generic[W]):
                 total = 0
             else:
                 total = (await connection.execute(self._count, parameters)).scalar_one()
-        content = as_views(self._view, self._fields, [row[:-1] for row in rows])
-        return Page.of(content, request, total)
+        return Page.of(as_views(self._view, self._fields, rows), request, total)
 
     def _build(self, sort: tuple[str, ...]) -> Rows:
         return (

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.launch.secrets import Secrets
 from harness.provision import Infrastructure
@@ -19,6 +20,9 @@ DATABASES: Mapping[str, str] = {"user": "users", "concert": "concerts", "order":
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _INHERITED_PREFIXES = ("OTEL_",)
 
+# The gateway itself, and the payment provider, which stands for somebody else's system.
+_NOT_BEHIND_THE_GATEWAY = ("gateway", "payment")
+
 
 @dataclass(frozen=True)
 class Wiring:
@@ -31,6 +35,10 @@ class Wiring:
     service_urls: Mapping[str, str]
     """Package to the base URL of its first instance."""
     secrets: Secrets
+    ledger: Path
+    """The payment simulator's own record of what was paid and given back."""
+    seed: int
+    """Of the payment simulator's latencies and faults."""
     overrides: Mapping[str, str]
     """Settings that a test or a scenario changes."""
 
@@ -60,7 +68,8 @@ def migration_environment(wiring: Wiring) -> dict[str, str]:
 def _own(wiring: Wiring, package: str) -> dict[str, str]:
     match package:
         case "gateway":
-            urls = {f"{name}-service": url for name, url in wiring.service_urls.items() if name != "gateway"}
+            behind = {name: url for name, url in wiring.service_urls.items() if name not in _NOT_BEHIND_THE_GATEWAY}
+            urls = {f"{name}-service": url for name, url in behind.items()}
             return {"JWT_SECRET": wiring.secrets.jwt, "GATEWAY_SERVICE_URLS": json.dumps(urls)}
         case "user":
             return {
@@ -79,6 +88,14 @@ def _own(wiring: Wiring, package: str) -> dict[str, str]:
                 "ORDER_DATABASE_URL": wiring.database_urls["order"],
                 "ORDER_CONCERT_SERVICE_URL": wiring.service_urls["concert"],
                 "ORDER_USER_SERVICE_URL": wiring.service_urls["user"],
+                "ORDER_PAYMENT_API_URL": wiring.service_urls["payment"],
+                "PAYMENT_SECRET_KEY": wiring.secrets.payment,
+            }
+        case "payment":
+            return {
+                "PAYMENT_SECRET_KEY": wiring.secrets.payment,
+                "PAYMENT_LEDGER": str(wiring.ledger),
+                "PAYMENT_SEED": str(wiring.seed),
             }
         case _:
             return {}

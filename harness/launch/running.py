@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Self
 
 from harness.errors import HarnessError
@@ -21,7 +22,10 @@ from harness.supervise import ManagedProcess, Supervisor
 
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.03
-_NOOP_PACKAGE = "harness.noop"
+
+# Components that are no stage's: the payment provider is the same for all of them, the ceiling is the harness's.
+PAYMENT, NOOP = "payment", "noop"
+_PACKAGES = {PAYMENT: "payment_simulator", NOOP: "harness.noop"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class InstanceSize:
     gateway: float | None
 
     def of(self, component: str) -> float | None:
+        """The payment provider stands for somebody else's system and is not capped."""
+        if component == PAYMENT:
+            return None
         return self.gateway if component == "gateway" else self.service
 
 
@@ -48,6 +55,8 @@ class RunningStage:
     service_urls: Mapping[str, str]
     secrets: Secrets
     supervisor: Supervisor
+    ledger: Path
+    """The payment simulator's SQLite file, for audits."""
     processes: dict[str, list[ManagedProcess]] = field(default_factory=dict)
     """Component (gateway, user, concert, order, noop, a worker's name) to its instances, in order of their start."""
     ready_seconds: float = 0.0
@@ -94,6 +103,7 @@ def launch(
     secrets: Secrets,
     log_folder: Path,
     ports: Ports | None = None,
+    seed: int = 1,
     with_noop: bool = False,
     overrides: Mapping[str, str] | None = None,
     report: Callable[[str], None] = lambda sentence: None,
@@ -113,9 +123,13 @@ def launch(
             component: f"http://127.0.0.1:{addresses[0]}" for component, addresses in plan.items() if addresses[0]
         },
         secrets=secrets,
+        ledger=supervisor.scratch / f"payments-{stage.id}-{token_hex(4)}.sqlite3",
+        seed=seed,
         overrides=overrides or {},
     )
-    running = RunningStage(stage, infrastructure, database_urls, wiring.service_urls, secrets, supervisor)
+    running = RunningStage(
+        stage, infrastructure, database_urls, wiring.service_urls, secrets, supervisor, wiring.ledger
+    )
     try:
         # Everything starts at once: importing takes longer than migrating, and a service needs no table to import.
         migration = _migrate(wiring, supervisor, log_folder)
@@ -140,15 +154,16 @@ def _instances(stage: Stage, ports: Ports, with_noop: bool) -> dict[str, list[in
         str(name): [ports.port(str(name), replica) for replica in range(spec.replicas)]
         for name, spec in stage.services.items()
     }
+    plan[PAYMENT] = [ports.port(PAYMENT, 0)]
     if with_noop:
-        plan["noop"] = [ports.port("noop", 0)]
+        plan[NOOP] = [ports.port(NOOP, 0)]
     return plan
 
 
 def _start(
     wiring: Wiring, supervisor: Supervisor, component: str, replica: int, port: int, log_folder: Path
 ) -> ManagedProcess:
-    package = _NOOP_PACKAGE if component == "noop" else component
+    package = _PACKAGES.get(component, component)
     name = component if replica == 0 else f"{component}-{replica + 1}"
     return supervisor.spawn(
         name,

@@ -20,5 +20,7 @@ class Secrets:
     """Signs bearer tokens: user-service, gateway, and the harness, which mints tokens for its load."""
     identity: str = field(default_factory=_secret, repr=False)
     """Signs identity headers: gateway and services."""
+    payment: str = field(default_factory=_secret, repr=False)
+    """The merchant's key at the payment provider: order-service and the simulator."""
     seller_code: str = field(default_factory=_secret, repr=False)
     manager_code: str = field(default_factory=_secret, repr=False)

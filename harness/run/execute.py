@@ -112,6 +112,7 @@ def _measure_stage(run: _Run, stage: Stage, repeat: int) -> None:
         database_urls=_databases_of(run, stage),
         secrets=Secrets(),
         log_folder=run.folder / "logs" / stage.id,
+        seed=options.seed,
         with_noop=any(scenario.needs_noop for scenario in options.scenarios),
     ) as running:
         run.ready_seconds.setdefault(stage.id, []).append(running.ready_seconds)

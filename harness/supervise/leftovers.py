@@ -9,7 +9,7 @@ import psutil
 
 from harness.supervise.cleaning import remove_cgroup, remove_directory
 from harness.supervise.identity import this_machine
-from harness.supervise.marks import marked, signal_all, wait_gone
+from harness.supervise.marks import end_marked, marked, signal_all, wait_gone
 from harness.supervise.record import ChildRecord, RunRecord, exclusive, runs_folder
 
 _GRACE_SECONDS = 3.0
@@ -68,7 +68,7 @@ def _end(record: RunRecord) -> tuple[list[str], list[str]]:
     wait_gone(roots.values(), _GRACE_SECONDS)
     # Those that did not heed it, and children whose parent did not take them along.
     signal_all(tree, signal.SIGKILL)
-    left = wait_gone(tree, _KILL_SECONDS)
+    left = wait_gone(tree, _KILL_SECONDS) + end_marked(f"{record.run_id}:", _KILL_SECONDS)
     return _names(roots, tree), [f"Process {process.pid} of a killed run does not end." for process in left]
 
 

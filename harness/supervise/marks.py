@@ -30,6 +30,25 @@ def marked(owner: str) -> list[psutil.Process]:
     return found
 
 
+def end_marked(owner: str, timeout: float) -> list[psutil.Process]:
+    """SIGKILL every process whose mark begins with ``owner``, and wait for their end; those that do not end.
+
+    A single look may miss a process that is just being forked (behind the look) or in execve(2), where its environment
+    reads as empty for a moment. So it looks until it has found nothing twice in a row.
+    """
+    deadline = time.monotonic() + timeout
+    clean_looks = 0
+    while clean_looks < 2:
+        found = marked(owner)
+        clean_looks = 0 if found else clean_looks + 1
+        signal_all(found, signal.SIGKILL)
+        left = wait_gone(found, deadline - time.monotonic())
+        if left and time.monotonic() >= deadline:
+            return left
+        time.sleep(_POLL_SECONDS)
+    return []
+
+
 def signal_all(processes: Iterable[psutil.Process], number: signal.Signals) -> None:
     """Send a signal to each; psutil compares the start time first, so that a reused pid is not hit."""
     for process in processes:

@@ -14,7 +14,7 @@ import psutil
 
 from harness.errors import HarnessError
 from harness.supervise.interrupts import hurry
-from harness.supervise.marks import OWNER_VARIABLE, marked, signal_all, wait_gone
+from harness.supervise.marks import OWNER_VARIABLE, end_marked, signal_all, wait_gone
 
 _POLL_SECONDS = 0.01
 _KILL_SECONDS = 10.0
@@ -172,8 +172,9 @@ class ManagedProcess:
 
     def _kill(self, tree: list[psutil.Process]) -> None:
         """End what is left of ``tree`` (taken earlier: an ended parent's children are no longer found by descent)."""
-        found = {*tree, *self._tree(), *marked(self._command.owner)}
+        found = {*tree, *self._tree()}
         signal_all(found, signal.SIGKILL)
         if self.wait(_KILL_SECONDS) is None:
             raise HarnessError(f"{self.name} (process {self.pid}) does not end, even by SIGKILL.")
         wait_gone(found, _KILL_SECONDS)
+        end_marked(self._command.owner, _KILL_SECONDS)

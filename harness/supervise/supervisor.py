@@ -19,7 +19,7 @@ from harness.errors import HarnessError
 from harness.supervise.cleaning import remove_cgroup, remove_directory
 from harness.supervise.identity import ProcessIdentity, this_machine
 from harness.supervise.interrupts import uninterrupted
-from harness.supervise.marks import marked, signal_all, wait_gone
+from harness.supervise.marks import end_marked
 from harness.supervise.process import Command, ManagedProcess
 from harness.supervise.record import STATE_VARIABLE, ChildRecord, RunRecord
 
@@ -210,10 +210,8 @@ class Supervisor:
                 process.terminate()
             except (HarnessError, OSError) as error:
                 problems.append(str(error))
-        strays = marked(f"{self.run_id}:")
-        signal_all(strays, signal.SIGKILL)
-        problems += [f"Process {stray.pid} does not end." for stray in wait_gone(strays, _GONE_SECONDS)]
-        return problems
+        strays = end_marked(f"{self.run_id}:", _GONE_SECONDS)
+        return [*problems, *(f"Process {stray.pid} does not end." for stray in strays)]
 
     def _remove_traces(self) -> list[str]:
         results = [remove_cgroup(path) for path in reversed(self._record.cgroups)]

@@ -55,7 +55,7 @@ class Api:
     """One caller at the gateway: a person with a token, or nobody."""
 
     def __init__(self, http: httpx.Client, user: User | None = None, secret: str = "") -> None:
-        self._http = http
+        self.http = http
         self.user = user
         self.token = "" if user is None else issue_token(user, secret)
 
@@ -69,7 +69,7 @@ class Api:
     ) -> httpx.Response:
         """The answer, whatever it is; ``request`` as httpx takes it (``json``, ``params``, ``content``)."""
         bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return self._http.request(method, path, headers={**bearer, **(headers or {})}, **request)
+        return self.http.request(method, path, headers={**bearer, **(headers or {})}, **request)
 
     def get(self, path: str, **request: Any) -> Any:
         """The data of a successful GET."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import httpx
@@ -14,6 +15,9 @@ from tests.contract.direct import Services
 from tests.contract.making import Maker, making
 
 TIMEOUT_SECONDS = 20.0
+
+# A line of log for each of thousands of requests, kept by pytest, takes longer than some of the requests.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")

@@ -55,8 +55,3 @@ def test_a_call_is_open_to_whom_the_contract_names(call: Call, who: str, make: M
     answer = cast.caller(who).send(call.method, call.path.format(**ids), **body)
 
     assert outcome(answer) == getattr(call, who), answer.text
-
-
-def test_the_table_leaves_no_kind_of_caller_out() -> None:
-    for call in (*FOR_PEOPLE, *BETWEEN_SERVICES):
-        assert all(isinstance(getattr(call, who), tuple) for who in CALLERS)

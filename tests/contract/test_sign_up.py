@@ -10,7 +10,7 @@ import pytest
 from common.identity import Role
 from harness.launch import RunningStage
 from tests.contract.client import Api, outcome
-from tests.contract.making import LOGIN, PASSWORD, SIGN_UP, Maker, number, sign_up_body
+from tests.contract.making import LOGIN, PASSWORD, SIGN_UP, Maker, sign_up_body
 
 WRONG = [
     ("nickname", "abc"), ("nickname", "a" * 11), ("nickname", "Abcde"), ("nickname", "ab cd"), ("nickname", "ab-cd"),
@@ -158,7 +158,3 @@ def test_sign_ups_do_not_hold_up_other_requests(nobody: Api, buyer: Api) -> None
         assert all(outcome(future.result()) == (200, 0) for future in hashing)
     # On the loop they would be answered one between two hashes at best.
     assert answered > len(hashing)
-
-
-def test_numbers_are_unique() -> None:
-    assert number() != number()

@@ -20,7 +20,7 @@ def shared_simulator(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFa
         simulator.await_ready()
         yield simulator
     finally:
-        simulator.http.close()
+        simulator.close()
         supervisor.release(simulator.process)
 
 
@@ -45,5 +45,5 @@ def start_simulator(supervisor: Supervisor, tmp_path: Path) -> Iterator[StartSim
 
     yield start
     for simulator in started:
-        simulator.http.close()
+        simulator.close()
         supervisor.release(simulator.process)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 
-import httpx
 import pytest
 
 from payment_simulator.checkout_key import payment_key_for
@@ -133,12 +132,13 @@ def test_a_declined_card_aborts_the_payment_but_not_the_order(simulator: Simulat
 def test_the_secret_key_is_needed(simulator: Simulator, authorization: str | None, expected: tuple[int, str]) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     order = new_order()
-    with httpx.Client(base_url=simulator.url, headers=headers) as client:
-        assert code(client.post("/v1/payments/confirm", json=confirm_body(order))) == expected
-        for path in (f"/v1/payments/orders/{order}", "/simulator/ledger", "/simulator/summary", "/simulator/faults"):
-            assert code(client.get(path)) == expected
-        for path in ("/health/live", "/health/ready", "/metrics"):
-            assert client.get(path).status_code == 200
+    anyone = simulator.anyone
+    assert code(anyone.post("/v1/payments/confirm", json=confirm_body(order), headers=headers)) == expected
+    assert code(anyone.put("/simulator/faults", json={"errorRate": 1}, headers=headers)) == expected
+    for path in (f"/v1/payments/orders/{order}", "/simulator/ledger", "/simulator/summary", "/simulator/faults"):
+        assert code(anyone.get(path, headers=headers)) == expected
+    for path in ("/health/live", "/health/ready", "/metrics"):
+        assert anyone.get(path, headers=headers).status_code == 200
     assert code(simulator.http.get(f"/v1/payments/orders/{order}")) == (404, "NOT_FOUND_PAYMENT")
 
 
@@ -192,14 +192,14 @@ def test_messages_are_korean_unless_english_is_asked_for(simulator: Simulator) -
 
 
 def test_a_page_of_any_origin_may_check_out(simulator: Simulator) -> None:
-    url = f"{simulator.url}/simulator/checkouts"
+    url = "/simulator/checkouts"
     origin = {"Origin": "http://shop.test"}
     asked = {**origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    preflight = httpx.options(url, headers=asked)
+    preflight = simulator.anyone.options(url, headers=asked)
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == "*"
-    made = httpx.post(url, headers=origin, json={"orderId": new_order(), "amount": 1})
-    refused = httpx.post(url, headers=origin, json={})
+    made = simulator.anyone.post(url, headers=origin, json={"orderId": new_order(), "amount": 1})
+    refused = simulator.anyone.post(url, headers=origin, json={})
     assert (made.status_code, made.headers["access-control-allow-origin"]) == (200, "*")
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (400, "*")
 

@@ -32,7 +32,11 @@ def main(file: Path, what: list[str]) -> None:
             for name in what:
                 if name in OTHERS:
                     owner.spawn(name, OTHERS[name], log=logs / f"{name}.log", grace_seconds=60)
-            said = {"pids": {p.name: p.pid for p in owner.processes}, "scratch": str(owner.scratch)}
+            said = {
+                "pids": {p.name: p.pid for p in owner.processes},
+                "scratch": str(owner.scratch),
+                "run": owner.run_id,
+            }
             temporary = file.with_suffix(".part")
             temporary.write_text(json.dumps(said))
             temporary.replace(file)

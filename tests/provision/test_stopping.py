@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from harness.supervise import sweep_leftovers
+from harness.supervise.marks import marked
 from tests.provision.waiting import ROOT, Child, until
 
 StartChild = Callable[..., Child]
@@ -60,8 +61,9 @@ def _ended(process: psutil.Process) -> bool:
         return True
 
 
-def _nothing_left(trees: list[psutil.Process], scratch: str, state: Path) -> bool:
-    return all(_ended(found) for found in trees) and not Path(scratch).exists() and not list(state.glob("*.json"))
+def _nothing_left(trees: list[psutil.Process], child: Child, state: Path) -> bool:
+    ended = all(_ended(found) for found in trees) and not marked(f"{child.said()['run']}:")
+    return ended and not Path(child.said()["scratch"]).exists() and not list(state.glob("*.json"))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_a_signal_ends_the_run_in_order(
     assert len(trees) >= len(what)
     child.process.send_signal(number)
     assert child.process.wait(15) == 128 + number
-    assert _nothing_left(trees, child.said()["scratch"], state)
+    assert _nothing_left(trees, child, state)
 
 
 def test_a_signal_while_servers_start(start_child: StartChild, state: Path) -> None:
@@ -109,7 +111,7 @@ def test_a_second_ctrl_c_hurries_the_clean_up_and_does_not_break_it_off(start_ch
     child.process.send_signal(signal.SIGINT)
     assert child.process.wait(10) == 128 + signal.SIGINT
     assert "Asked again: the rest is ended at once." in child.output.read_text()
-    assert _nothing_left(trees, child.said()["scratch"], state)
+    assert _nothing_left(trees, child, state)
 
 
 def test_after_a_kill_the_next_run_ends_exactly_what_was_left(
@@ -130,7 +132,7 @@ def test_after_a_kill_the_next_run_ends_exactly_what_was_left(
     assert all(name in sentences[0] for name in ("postgres", "valkey", "sleeper", "helper"))
     assert until(lambda: all(_ended(found) for found in trees))
     assert not Path(child.said()["scratch"]).exists()
-    assert not [found for found in psutil.process_iter(["cmdline"]) if found.info["cmdline"] == ["sleep", "602"]]
+    assert not marked(f"{child.said()['run']}:")
     assert bystander.is_running()
     assert not any(_ended(found) for found in others)
     assert Path(other.said()["scratch"]).exists()

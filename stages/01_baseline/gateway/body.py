@@ -54,6 +54,11 @@ class RequestBody:
     def is_small(self) -> bool:
         return self.announced is not None and self.announced <= SMALL_BYTES
 
+    @property
+    def streamed_length(self) -> int | None:
+        """What a streamed body's length will be, if the client announced it; None for one that is read whole."""
+        return None if self.is_small else self.announced
+
     async def read(self, seconds: float) -> bytes | None:
         """The whole of a small body; None where the request has none.
 

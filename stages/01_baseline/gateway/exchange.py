@@ -19,7 +19,6 @@ class Exchange:
         fields: the request's header fields, the last of those with one name.
         headers: all of them, in order.
         status: the answer's status once it was sent, else 0.
-        complete: whether the whole answer was sent.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +33,6 @@ class Exchange:
         self._id_header = (_REQUEST_ID, self.request_id.encode())
         use_language(self.fields.get(b"accept-language", b"").decode("latin-1"))
         self.status = 0
-        self.complete = False
         self.receive = receive
         self._send = send
 
@@ -46,7 +44,6 @@ class Exchange:
 
     async def send(self, body: bytes, *, more: bool) -> None:
         """Sends a part of the body; waits while the client is slow to take it."""
-        self.complete = not more
         message: Message = {"type": "http.response.body", "body": body, "more_body": more}
         await self._send(message)
 

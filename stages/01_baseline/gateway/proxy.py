@@ -76,12 +76,7 @@ class Proxy:
     ) -> aiohttp.ClientResponse:
         try:
             return await self._client.send(
-                route.service,
-                exchange.method,
-                target,
-                request_headers,
-                content,
-                None if body.is_small else body.announced,
+                route.service, exchange.method, target, request_headers, content, body.streamed_length
             )
         except (aiohttp.ClientError, TimeoutError) as problem:
             if body.problem is not None:

@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from pydantic_settings import NoDecode, SettingsConfigDict
 from yarl import URL
 
+from common.identity import MAX_AGE_SECONDS
 from common.settings import ProcessSettings, Secret
 
 DEFAULT_SERVICE_URLS = {
@@ -39,7 +40,11 @@ class GatewaySettings(ProcessSettings):
     )
     connect_seconds: float = Field(default=2.0, gt=0, description="until a new connection to a service stands")
     answer_seconds: float = Field(
-        default=30.0, gt=0, description="for a whole answer, the wait for a pooled connection included; then 503"
+        default=30.0,
+        gt=0,
+        lt=MAX_AGE_SECONDS,
+        description="for a whole answer, the wait for a pooled connection included, then 503; a request is signed "
+        "before that wait, so it must be shorter than a signature's life",
     )
     connections_per_service: int = Field(
         default=128, ge=1, description="requests in flight at one service; more wait here, in order of arrival"
