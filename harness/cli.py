@@ -16,10 +16,12 @@ from typing import NoReturn
 from rich.console import Console
 
 from harness.errors import HarnessError
+from harness.faults.model import Fault, parse_fault
 from harness.launch.instance_size import MIN_CPUS
 from harness.launch.ports import GATEWAY_PORT, ContractPorts
+from harness.launch.running import PAYMENT
 from harness.run.options import PROFILES, REPORTS, SERVICE_CPUS, RunOptions
-from harness.stages.manifest import STAGES_ROOT, discover_stages, find_stage
+from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
 from harness.supervise import Interrupted, orderly_interrupts
 from scenarios.catalog import SCENARIOS
 from scenarios.dataset import DATASETS
@@ -96,6 +98,13 @@ def _measure_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="every client makes the original's number of requests, however long it takes",
     )
+    how.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="in every cell: kill:order@10s, pause:postgres@10s+5s, restart:user@3s (seconds of the measured part)",
+    )
     how.add_argument("--seed", type=int, default=1, metavar="N", help="of data, requests and order (default: 1)")
     how.add_argument(
         "--instance-cpus",
@@ -166,6 +175,7 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], console: Consol
         dataset=_named(arguments.dataset, list(DATASETS), "data set"),
         seed=arguments.seed,
         exact=arguments.exact,
+        faults=_faults(arguments.fault, stages),
         reports=arguments.reports.absolute(),
         arguments=tuple(argv),
     )
@@ -199,6 +209,12 @@ def _up(arguments: argparse.Namespace, console: Console) -> int:
     )
     up(options, Narrator(console))
     return OK
+
+
+def _faults(texts: Sequence[str], stages: Sequence[Stage]) -> tuple[Fault, ...]:
+    """The faults that were asked for; what they name has to run in every stage of the run."""
+    known = [{*map(str, stage.services), *stage.workers, *map(str, stage.infrastructure), PAYMENT} for stage in stages]
+    return tuple(parse_fault(text, set.intersection(*known)) for text in texts)
 
 
 def _named(name: str, known: Sequence[str], kind: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -57,6 +57,8 @@ class RunningStage:
     supervisor: Supervisor
     ledger: Path
     """The payment simulator's SQLite file, for audits."""
+    ports: Mapping[str, Sequence[int]]
+    """Component to the port of each of its instances."""
     processes: dict[str, list[ManagedProcess]] = field(default_factory=dict)
     """Component (gateway, user, concert, order, noop, a worker's name) to its instances, in order of their start."""
     ready_seconds: float = 0.0
@@ -65,20 +67,58 @@ class RunningStage:
     def gateway_url(self) -> str:
         return self.service_urls["gateway"]
 
-    def cap(self, caps: CpuCaps, size: InstanceSize) -> None:
-        """Gives every instance its CPU budget; done once it is ready, so that a start is not measured."""
-        for component, instances in self.processes.items():
-            cpus = size.of(component)
-            if cpus is not None:
-                for instance in instances:
-                    caps.cap(component, [instance.pid], cpus)
+    @property
+    def instances(self) -> Iterator[tuple[str, ManagedProcess]]:
+        """Every process by its name: ``order``, and ``order#2`` for a second replica."""
+        for component, processes in self.processes.items():
+            for number, process in enumerate(processes, start=1):
+                yield (component if number == 1 else f"{component}#{number}"), process
 
-    def require_alive(self) -> None:
-        """Raises HarnessError, naming the process and its last words, if one has ended."""
-        for instances in self.processes.values():
-            for process in instances:
+    def process_of(self, name: str) -> ManagedProcess:
+        """The process of that name, a server's included.
+
+        Raises:
+            HarnessError: there is none, or it is not this run's.
+        """
+        servers = {server.component.value: server.process for server in self.infrastructure.servers}
+        process = {**servers, **dict(self.instances)}.get(name)
+        if process is None:
+            raise HarnessError(f"No process of this run is called {name!r}.", "A server of another provider's is not.")
+        return process
+
+    def cap(self, caps: CpuCaps, size: InstanceSize, only: str | None = None) -> None:
+        """Gives every instance (or ``only`` one) its CPU budget; done once it is ready: a start is not measured."""
+        for name, process in self.instances:
+            cpus = size.of(name.partition("#")[0])
+            if cpus is not None and only in (None, name):
+                caps.cap(name, [process.pid], cpus)
+
+    def require_alive(self, but: Collection[str] = ()) -> None:
+        """Raises HarnessError, naming the process and its last words, if one has ended that is not in ``but``."""
+        for name, process in self.instances:
+            if name not in but and not process.alive():
+                raise _died(process)
+
+    def await_ready(self, report: Callable[[str], None] = lambda sentence: None, only: str | None = None) -> None:
+        """Returns when every instance (or ``only`` one) says that it is ready.
+
+        Raises:
+            HarnessError: one has ended, or is not ready within ``READY_SECONDS``.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        ports = [port for component in self.processes for port in self.ports[component]]
+        for (name, process), port in zip(self.instances, ports, strict=True):
+            if only not in (None, name):
+                continue
+            while not _is_ready(port):
                 if not process.alive():
                     raise _died(process)
+                if time.monotonic() > deadline:
+                    raise HarnessError(
+                        f"{name} was not ready within {READY_SECONDS:.0f} s.", f"See its log, {process.log}."
+                    )
+                time.sleep(_POLL_SECONDS)
+            report(f"{name} is ready")
 
     def stop(self) -> None:
         """Ends the processes: the gateway first, so that no request reaches a service that is leaving."""
@@ -128,7 +168,7 @@ def launch(
         overrides=overrides or {},
     )
     running = RunningStage(
-        stage, infrastructure, database_urls, wiring.service_urls, secrets, supervisor, wiring.ledger
+        stage, infrastructure, database_urls, wiring.service_urls, secrets, supervisor, wiring.ledger, plan
     )
     try:
         # Everything starts at once: importing takes longer than migrating, and a service needs no table to import.
@@ -140,7 +180,7 @@ def launch(
             ]
         _finish(migration)
         supervisor.release(migration)
-        _await_ready(running, plan, report)
+        running.await_ready(report)
     except BaseException:
         running.stop()
         raise
@@ -191,21 +231,6 @@ def _finish(migration: ManagedProcess) -> None:
         raise HarnessError(f"The migrations did not finish within {READY_SECONDS:.0f} s.", f"See {migration.log}.")
     if code != 0:
         raise _died(migration)
-
-
-def _await_ready(running: RunningStage, plan: Mapping[str, Sequence[int]], report: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    for component, addresses in plan.items():
-        for process, port in zip(running.processes[component], addresses, strict=True):
-            while not _is_ready(port):
-                if not process.alive():
-                    raise _died(process)
-                if time.monotonic() > deadline:
-                    raise HarnessError(
-                        f"{process.name} was not ready within {READY_SECONDS:.0f} s.", f"See its log, {process.log}."
-                    )
-                time.sleep(_POLL_SECONDS)
-        report(f"{component} is ready")
 
 
 def _is_ready(port: int) -> bool:

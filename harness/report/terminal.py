@@ -40,7 +40,7 @@ def print_summary(summary: Summary, console: Console) -> None:
 def figures_table(cells: Cells) -> Table:
     """Scenario by stage: throughput with spread, 95th percentile, CPU per request, audit."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("Scenario", no_wrap=True)
+    table.add_column("Scenario", overflow="fold")
     table.add_column("Stage", no_wrap=True)
     for title in ("Throughput", "(spread)", "p95", "CPU/request"):
         table.add_column(title, justify="right", no_wrap=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from argon2 import PasswordHasher
 
 from common.tokens import issue_token
 from harness.errors import HarnessError
+from harness.faults import FaultRun, Injector
 from harness.launch import RunningStage
+from harness.launch.instance_size import CpuCaps
 from harness.load.process import run_load
 from harness.load.result import LoadResult
 from harness.provision import Component
@@ -50,6 +52,7 @@ class CellResult:
     """CPUs in use over time, by process."""
     memory_bytes: Mapping[str, int]
     findings: list[Finding]
+    faults: list[FaultRun] = field(default_factory=list)
 
 
 def seed(running: RunningStage, dataset: Dataset) -> CellState:
@@ -88,6 +91,7 @@ def run_cell(
     *,
     dataset: Dataset,
     options: RunOptions,
+    caps: CpuCaps,
     folder: Path,
     say: Callable[[str], None],
 ) -> CellResult:
@@ -97,10 +101,20 @@ def run_cell(
         HarnessError: a process of the stage ended, or the load could not be driven.
     """
     say("seeding")
-    params = dict(variant.params)
+    params: Params = dict(variant.params)
+    if options.faults:
+        params["fault"] = " ".join(map(str, options.faults))
     state = seed(running, dataset)
     plan = load_plan(scenario, variant.load, state, options, repeat)
     sampler = _sampler(running)
+
+    def restarted(name: str, process: ManagedProcess) -> None:
+        sampler.watch(name, process.pid, has_children=name == Component.POSTGRES)
+        # A start is not measured: the cap comes when it is ready again, as it did the first time.
+        running.await_ready(only=name)
+        running.cap(caps, options.instance_size, only=name)
+
+    injector = Injector(options.faults, running.process_of, restarted)
     bounds: list[Snapshot] = []
     memory: dict[str, int] = {}
     samples = sample_path(folder, running.stage.id, scenario.id, params, repeat)
@@ -109,6 +123,7 @@ def run_cell(
         say("measuring")
         bounds.append(sampler.snapshot())
         sampler.start()
+        injector.start()
 
     def measured() -> None:
         bounds.append(sampler.snapshot())
@@ -129,10 +144,12 @@ def run_cell(
             on_started=started,
             on_measuring=measuring,
             on_measured=measured,
-            while_running=running.require_alive,
+            while_running=lambda: running.require_alive(but=injector.targets),
         )
     finally:
+        injector.finish()
         sampler.stop()
+    running.await_ready()
     if len(bounds) != 2:
         raise HarnessError(f"The load of {scenario.id} on {running.stage.id} ended before it was measured.")
     findings = scenario.audit(replace(state, answers=load.answers))
@@ -148,14 +165,14 @@ def run_cell(
         cpus=cpus_in_use(sampler.snapshots),
         memory_bytes=memory,
         findings=findings,
+        faults=injector.runs,
     )
 
 
 def _sampler(running: RunningStage) -> Sampler:
     sampler = Sampler()
-    for component, instances in running.processes.items():
-        for number, process in enumerate(instances):
-            sampler.watch(component if number == 0 else f"{component}#{number + 1}", process.pid)
+    for name, process in running.instances:
+        sampler.watch(name, process.pid)
     for server in running.infrastructure.servers:
         if server.process is not None:
             sampler.watch(

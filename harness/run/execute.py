@@ -127,6 +127,7 @@ def _measure_stage(run: _Run, stage: Stage, repeat: int) -> None:
                 repeat,
                 dataset=run.dataset,
                 options=options,
+                caps=run.caps,
                 folder=run.folder,
                 say=narrator.step,
             )

@@ -101,7 +101,11 @@ def leave_behind(
         failures=[count for cell in cells for count in summarise.failure_counts(cell)],
         diffs=_lessons(options.stages),
         scenarios=summarise.scenario_texts(options.scenarios),
-        tables=[_start_table(ready_seconds), _memory_table(cells)],
+        tables=[
+            *([faults] if (faults := summarise.fault_table(results)) is not None else []),
+            _start_table(ready_seconds),
+            _memory_table(cells),
+        ],
         ceiling=CEILING if any(scenario.needs_noop for scenario in options.scenarios) else "",
         links=_links(folder),
         rerun=shlex.join(["uv", "run", "run_all.py", *options.arguments]),

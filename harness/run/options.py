@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from harness.faults.model import Fault
 from harness.launch.running import UNCAPPED, InstanceSize
 from harness.stages.manifest import REPOSITORY, Stage
 from scenarios.model import Scenario, Variant
@@ -57,6 +58,8 @@ class RunOptions:
     dataset: str
     seed: int
     exact: bool
+    faults: tuple[Fault, ...] = ()
+    """What is done to the processes in every cell."""
     reports: Path = REPORTS
     arguments: tuple[str, ...] = ()
 

@@ -7,15 +7,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from harness.faults.inject import FaultRun, recovery_seconds
 from harness.launch.running import InstanceSize
 from harness.load.result import OK
-from harness.report.extras import FailureCount, ScenarioText, Timeline
+from harness.report.extras import FailureCount, ScenarioText, Table, Timeline, TimelineEvent
 from harness.run.cell import LOAD, CellResult
 from harness.sample.sampler import STEP_SECONDS
 from harness.stages.manifest import Stage
 from harness.store.ratios import judge, measure
 from harness.store.samples import params_suffix
-from harness.store.summary import Applied, Audit, Cost, Hypothesis, Measurement, Ratio
+from harness.store.summary import Applied, Audit, Cost, Hypothesis, Measurement, Ratio, Scalar
 from harness.store.summary import Stage as StageRecord
 from scenarios.model import Scenario
 
@@ -180,6 +181,51 @@ def timeline(result: CellResult) -> Timeline:
         failures_per_s=[float(count) for count in result.load.per_second_failed],
         sample_step_s=STEP_SECONDS,
         cpu={name: list(series) for name, series in result.cpus.items()},
+        events=[event for run in result.faults for event in _events(run)],
+    )
+
+
+def _events(run: FaultRun) -> list[TimelineEvent]:
+    began = [] if run.began is None else [TimelineEvent(at_s=run.began, label=str(run.fault))]
+    ended = [] if run.ended is None else [TimelineEvent(at_s=run.ended, label=f"{run.fault.target} runs again")]
+    return began + ended
+
+
+def fault_table(results: Sequence[CellResult]) -> Table | None:
+    """What each fault did: how long until the platform served as before, what clients saw, what the audit found."""
+    rows: list[list[Scalar | None]] = []
+    for result in results:
+        for run in result.faults:
+            recovery = recovery_seconds(result.load.per_second_ok, run)
+            broken = sum(found.violations for found in result.findings)
+            rows.append(
+                [
+                    result.stage,
+                    result.scenario,
+                    result.repeat,
+                    str(run.fault),
+                    None if recovery is None else round(recovery, 1),
+                    result.load.failed,
+                    broken,
+                    run.problem or None,
+                ]
+            )
+    if not rows:
+        return None
+    return Table(
+        title="Faults",
+        columns=[
+            "Stage",
+            "Scenario",
+            "Repeat",
+            "Fault",
+            "Recovery (s)",
+            "Failed requests",
+            "Violations",
+            "Problem",
+        ],
+        rows=rows,
+        note="Recovered: two whole seconds in a row with 80% of the successful answers of those before the fault.",
     )
 
 

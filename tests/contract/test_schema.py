@@ -6,7 +6,7 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import psycopg
 import pytest
@@ -43,14 +43,14 @@ from alembic import command
 from alembic.config import Config
 from tests.contract.test_schema import structure
 
-package, url = sys.argv[1:]
-config = Config()
-folder = Path(import_module(f"{package}.migrations").__file__).parent
-config.set_main_option("script_location", str(folder).replace("%", "%%"))
-config.attributes["database_url"] = url.replace("postgresql://", "postgresql+psycopg://", 1)
-for step, revision in ((command.upgrade, "head"), (command.downgrade, "base"), (command.upgrade, "head")):
-    step(config, revision)
-    print(structure(url))
+for package, url in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    config = Config()
+    folder = Path(import_module(f"{package}.migrations").__file__).parent
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["database_url"] = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    for step, revision in ((command.upgrade, "head"), (command.downgrade, "base"), (command.upgrade, "head")):
+        step(config, revision)
+        print(structure(url))
 """
 
 
@@ -68,17 +68,21 @@ def python(stage: Stage, code: str, *arguments: str) -> list[str]:
     return finished.stdout.splitlines()
 
 
+def pairs(urls: Mapping[str, str]) -> list[str]:
+    return [argument for pair in urls.items() for argument in pair]
+
+
 def test_the_migrated_databases_are_what_the_models_say(platform: RunningStage) -> None:
-    databases = [argument for pair in platform.database_urls.items() for argument in pair]
-    assert python(platform.stage, DRIFT, *databases) == []
+    assert python(platform.stage, DRIFT, *pairs(platform.database_urls)) == []
 
 
 @pytest.fixture
-def scratch(infrastructure: Infrastructure) -> Iterator[str]:
-    """The URL of an empty database."""
-    name = f"scratch_{number()}"
-    yield create_database(infrastructure, name)
-    drop_database(infrastructure, name)
+def scratch(infrastructure: Infrastructure) -> Iterator[dict[str, str]]:
+    """Package to the URL of an empty database."""
+    names = {package: f"scratch_{package}_{number()}" for package in DATABASES}
+    yield {package: create_database(infrastructure, name) for package, name in names.items()}
+    for name in names.values():
+        drop_database(infrastructure, name)
 
 
 def structure(url: str) -> list[tuple[object, ...]]:
@@ -97,13 +101,14 @@ def structure(url: str) -> list[tuple[object, ...]]:
         ]
 
 
-@pytest.mark.parametrize("package", DATABASES)
-def test_the_migrations_can_be_taken_back_and_applied_again(package: str, stage: Stage, scratch: str) -> None:
-    first, without, again = python(stage, ROUND_TRIP, package, scratch)
-    assert len(ast.literal_eval(first)) > 10
-    assert again == first
-    left = {row[0] for row in ast.literal_eval(without)}
-    assert all(str(name).startswith("alembic_version") for name in left), left
+def test_the_migrations_can_be_taken_back_and_applied_again(stage: Stage, scratch: dict[str, str]) -> None:
+    seen = [ast.literal_eval(line) for line in python(stage, ROUND_TRIP, *pairs(scratch))]
+    assert len(seen) == 3 * len(DATABASES)
+    for first, without, again in zip(seen[0::3], seen[1::3], seen[2::3], strict=True):
+        assert len(first) > 10
+        assert again == first
+        left = {row[0] for row in without}
+        assert all(name.startswith("alembic_version") for name in left), left
 
 
 @pytest.mark.parametrize("package", DATABASES)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import Callable
 
 import pytest
 
-from tests.gateway.asking import TOKEN, ask, ask_raw
+from gateway.settings import GatewaySettings
+from gateway.upstream import UpstreamClient
+from tests.gateway.asking import IDENTITY_KEY, JWT_SECRET, TOKEN, ask, ask_raw
 from tests.gateway.conftest import StartGateway
 from tests.gateway.gateway_process import GatewayProcess, until
 from tests.gateway.upstreams import Echo, Misbehaving
@@ -48,10 +52,36 @@ def test_only_an_idempotent_request_is_sent_twice_and_never_more(
 def test_connections_that_a_service_closed_while_they_were_idle_fail_no_request(
     gateway: GatewayProcess, misbehaving: Misbehaving, method: str
 ) -> None:
-    for _ in range(100):
+    before = misbehaving.closed
+    for number in range(1, 51):
         body = b"{}" if method == "POST" else None
         assert ask(gateway.port, "/wild-service/once-per-connection", method=method, body=body).status == 200
-    assert misbehaving.requests[f"{method} /once-per-connection"] == 100
+        assert until(_closed(misbehaving, before + number))
+    assert misbehaving.requests[f"{method} /once-per-connection"] == 50
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nor_do_those_whose_end_the_gateway_has_not_read_yet(
+    servers: tuple[Echo, Misbehaving, dict[str, str]], misbehaving: Misbehaving, method: str
+) -> None:
+    settings = GatewaySettings(service_urls=servers[2], JWT_SECRET=JWT_SECRET, IDENTITY_KEY=IDENTITY_KEY)
+
+    async def twice() -> list[int]:
+        client = UpstreamClient(settings)
+        await client.open()
+        statuses = []
+        for _ in range(2):
+            before = misbehaving.closed
+            response = await client.send("wild-service", method, b"/once-per-connection", [], None)
+            statuses.append(response.status)
+            await response.read()
+            # Keeps the event loop from running, so that it cannot notice the end.
+            assert until(_closed(misbehaving, before + 1))
+        await client.close()
+        return statuses
+
+    assert asyncio.run(twice()) == [200, 200]
+    assert misbehaving.requests[f"{method} /once-per-connection"] == 2
 
 
 def test_a_slow_service_is_503_in_time_and_its_work_is_given_up(impatient_gateway: GatewayProcess, echo: Echo) -> None:
@@ -165,3 +195,7 @@ def _request(gateway: GatewayProcess, target: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", gateway.port), timeout=10)
     connection.sendall(_get(target))
     return connection
+
+
+def _closed(misbehaving: Misbehaving, count: int) -> Callable[[], bool]:
+    return lambda: misbehaving.closed >= count

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.applications import Starlette
@@ -112,13 +112,17 @@ async def _zeros(size: int) -> AsyncIterator[bytes]:
 
 
 class Misbehaving:
-    """A service that does, on a path, what no service should; it counts the requests that reach it.
+    """A service that does, on a path, what no service should. The answers are written by hand, since no HTTP server
+    would send them.
 
-    The answers are written by hand, since no HTTP server would send them.
+    Attributes:
+        requests: how many of each reached it.
+        closed: how many of its connections it has closed.
     """
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()
+        self.closed = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -129,6 +133,9 @@ class Misbehaving:
                     break
         finally:
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+            self.closed += 1
 
     async def _answer(self, path: str, writer: asyncio.StreamWriter) -> bool:
         """Writes what the path asks for; whether the connection stays open."""

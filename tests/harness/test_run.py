@@ -52,6 +52,13 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[...,
         if process.poll() is None:
             process.kill()
             process.wait()
+    # What a killed run has left is in the state folder of this test, which no later run would look into.
+    subprocess.run(
+        [sys.executable, "-c", "from harness.supervise import sweep_leftovers; sweep_leftovers()"],
+        env=environment,
+        cwd=REPOSITORY,
+        check=True,
+    )
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -1,0 +1,104 @@
+"""Carries the faults of a cell out, on time, while the load goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.faults.model import Action, Fault
+from harness.supervise import ManagedProcess
+
+
+@dataclass
+class FaultRun:
+    """What became of one fault. Times are seconds from the start of the measured part."""
+
+    fault: Fault
+    began: float | None = None
+    ended: float | None = None
+    """When the process ran again; not when it was ready."""
+    problem: str = ""
+
+
+class Injector:
+    """Runs each fault in a thread of its own; ``restarted`` is told of every process that has a new pid."""
+
+    def __init__(
+        self,
+        faults: Sequence[Fault],
+        process_of: Callable[[str], ManagedProcess],
+        restarted: Callable[[str, ManagedProcess], None],
+    ) -> None:
+        self.runs = [FaultRun(fault) for fault in faults]
+        self._process_of = process_of
+        self._restarted = restarted
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._zero = 0.0
+
+    @property
+    def targets(self) -> set[str]:
+        """The processes whose death is part of the plan."""
+        return {run.fault.target for run in self.runs}
+
+    def start(self) -> None:
+        """The measured part begins now."""
+        self._zero = time.monotonic()
+        for run in self.runs:
+            thread = threading.Thread(target=self._carry_out, args=(run,), name=f"fault {run.fault}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def finish(self) -> None:
+        """Faults that have not begun are called off; one that is under way is brought to its end."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _carry_out(self, run: FaultRun) -> None:
+        fault = run.fault
+        if self._stop.wait(max(0.0, self._zero + fault.at_seconds - time.monotonic())):
+            run.problem = "the load ended before it was due"
+            return
+        try:
+            process = self._process_of(fault.target)
+            run.began = time.monotonic() - self._zero
+            if fault.action is Action.PAUSE:
+                process.pause()
+                self._stop.wait(fault.down_seconds)
+                process.resume()
+            else:
+                self._bring_down(fault, process)
+                process.respawn()
+                self._restarted(fault.target, process)
+            run.ended = time.monotonic() - self._zero
+        except Exception as problem:  # a thread has nobody to raise to; the report says what went wrong
+            run.problem = f"{type(problem).__name__}: {problem}"
+
+    def _bring_down(self, fault: Fault, process: ManagedProcess) -> None:
+        if fault.action is Action.RESTART:
+            process.terminate()
+            return
+        process.kill()
+        self._stop.wait(fault.down_seconds)
+
+
+def recovery_seconds(per_second_ok: Sequence[int], fault: FaultRun, share: float = 0.8) -> float | None:
+    """Seconds from the fault until the platform serves again as before.
+
+    Before: the median rate of the whole seconds ahead of the fault. Again: the first whole second after it, from which
+    on two seconds in a row reach ``share`` of that. None if that never came, or there was no second ahead.
+    """
+    if fault.began is None:
+        return None
+    struck = int(fault.began)
+    before = sorted(per_second_ok[:struck])
+    if not before:
+        return None
+    enough = share * before[len(before) // 2]
+    for second in range(struck + 1, len(per_second_ok) - 1):
+        if per_second_ok[second] >= enough and per_second_ok[second + 1] >= enough:
+            return second - fault.began
+    return None
