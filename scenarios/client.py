@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -14,6 +13,7 @@ from locust import FastHttpUser
 from locust.event import EventHook
 from locust.exception import StopUser
 
+from scenarios.model import Attempt
 from scenarios.plan import current_plan
 
 _numbers = itertools.count()
@@ -27,6 +27,9 @@ DROPPED_AFTER_SECONDS = 10.0
 starting_gun = Event()
 """Set when the clients of a burst may send, and when an open load's clock starts; ``started_at`` says when that was."""
 _started_at = [0.0]
+
+attempts: list[Attempt] = []
+"""Every request of this process that changes something, in the order of sending."""
 
 dropped = EventHook()  # type: ignore[no-untyped-call]
 """Fired for a request of an open load that is not sent, because it is too late to."""
@@ -42,7 +45,7 @@ class PlatformUser(FastHttpUser):
     """A buyer with a bearer token of their own.
 
     ``random`` is seeded by the plan's seed and the user's number: two runs send the same requests in the same order.
-    Tasks call ``ask`` once; when that is, the plan's shape decides.
+    Tasks call ``ask`` or ``change`` once; when that is, the plan's shape decides.
     """
 
     abstract = True
@@ -60,20 +63,40 @@ class PlatformUser(FastHttpUser):
         self._left = 1 if plan.shape == "burst" else plan.requests_per_user
         self._turn = self.number
 
-    def ask(self, method: str, path: str, name: str, json: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-        """Sends one request when its time has come, and returns Locust's response.
+    def ask(self, method: str, path: str, name: str) -> Any:
+        """Sends one request that changes nothing when its time has come, and returns Locust's response.
 
         Raises:
             StopUser: this client has made all the requests that the plan grants it.
         """
+        self._take_one()
+        context = {"late_ms": 1000 * self._wait_for_turn()}
+        return self.client.request(method, path, name=name, headers=self.headers, context=context)
+
+    def change(self, method: str, path: str, name: str, json: Any = None, *, user: int, key: str = "") -> Attempt:
+        """Sends one request that changes something, as user number ``user``, and remembers it for the audit.
+
+        Raises:
+            StopUser: as ``ask``.
+        """
+        self._take_one()
+        context = {"late_ms": 1000 * self._wait_for_turn()}
+        attempt = Attempt(method, path, user, key, json, time.time())
+        attempts.append(attempt)
+        headers = {"Authorization": f"Bearer {self.plan.tokens[user % len(self.plan.tokens)]}"}
+        if key:
+            headers["Idempotency-Key"] = key
+        response = self.client.request(method, path, name=name, json=json, headers=headers, context=context)
+        attempt.answered_at = time.time()
+        attempt.status = response.status_code or 0
+        attempt.body = response.text or ""
+        return attempt
+
+    def _take_one(self) -> None:
         if self._left is not None:
             if self._left == 0:
                 raise StopUser
             self._left -= 1
-        context = {"late_ms": 1000 * self._wait_for_turn()}
-        return self.client.request(
-            method, path, name=name, json=json, headers={**self.headers, **(headers or {})}, context=context
-        )
 
     def _wait_for_turn(self) -> float:
         """Waits until the next request is due; seconds by which it is late."""

@@ -17,6 +17,8 @@ from psycopg import sql
 from common.identity import Role, User
 
 VENUE_ROWS, VENUE_COLUMNS = 50, 40
+FREE_SEATS = VENUE_ROWS * VENUE_COLUMNS // 2
+"""Seeded bookings are in the front half of the venue; the back half is for the load."""
 _SHOW_TIMES = (time(14), time(18), time(19, 30), time(20))
 _ARTISTS = ("아이유", "새소년", "잔나비", "이날치", "Nell", "검정치마", "Cheeze", "선우정아", "10CM", "실리카겔")
 _EVENTS = ("단독 콘서트", "Live Tour", "연말 공연", "Encore", "봄 소풍", "Club Night")
@@ -85,7 +87,9 @@ _USER_COLUMNS = ("id", "email", "nickname", "phone", "profile_image", "password_
 _VENUE_COLUMNS = ("id", "name", "location", "row_count", "column_count")
 _CONCERT_COLUMNS = ("id", "user_id", "name", "run_time", "start_date", "end_date", "price", "image")
 _SCHEDULE_COLUMNS = ("id", "concert_id", "venue_id", "concert_date", "concert_time")
-_BOOKING_COLUMNS = ("id", "user_id", "concert_id", "schedule_id", "price", "status", "seat_row", "seat_column")
+_BOOKING_COLUMNS = (
+    "id", "user_id", "concert_id", "schedule_id", "payment_id", "price", "status", "seat_row", "seat_column",
+)  # fmt: skip
 
 
 def seed_databases(database_urls: Mapping[str, str], dataset: Dataset, password_hash: str) -> None:
@@ -157,21 +161,39 @@ def _schedules(dataset: Dataset) -> _Rows:
 
 def _bookings(dataset: Dataset) -> _Rows:
     chosen = random.Random(dataset.seed + 2)
-    prices = {row[0]: row[6] for row in _concerts(dataset)}
+    known = prices(dataset)
     buyers = dataset.load_users
     booking = 0
     for schedule in range(1, dataset.schedules + 1):
         concert = concert_of(dataset, schedule)
-        for seat in chosen.sample(range(VENUE_ROWS * VENUE_COLUMNS), dataset.bookings_per_schedule):
+        for seat in chosen.sample(range(FREE_SEATS), dataset.bookings_per_schedule):
             booking += 1
             row, column = seat // VENUE_COLUMNS + 1, seat % VENUE_COLUMNS + 1
             buyer = chosen.choice(buyers).user_id
-            yield booking, buyer, concert, schedule, prices[concert], "CONFIRMED", row, column
+            price = known[concert]
+            yield booking, buyer, concert, schedule, booking, price, "CONFIRMED", row, column
 
 
 def concert_of(dataset: Dataset, schedule: int) -> int:
     """The concert that a schedule belongs to; both are numbered from 1."""
     return (schedule - 1) // dataset.schedules_per_concert + 1
+
+
+def prices(dataset: Dataset) -> Mapping[int, int]:
+    """Concert id to the price of a seat, in won."""
+    return {row[0]: row[6] for row in _concerts(dataset)}
+
+
+def free_seat(number: int) -> str:
+    """The ``number``-th seat, from 0, of those that no seeded booking holds: the venue's back rows."""
+    row, column = VENUE_ROWS // 2 + 1 + number // VENUE_COLUMNS, number % VENUE_COLUMNS + 1
+    return f"{row} {column}"
+
+
+def booking_owners(dataset: Dataset) -> list[int]:
+    """The owner of each seeded booking, as a number among the load's users."""
+    first = dataset.load_users[0].user_id
+    return [row[1] - first for row in _bookings(dataset)]
 
 
 def _seller_of(dataset: Dataset, concert: int) -> int:

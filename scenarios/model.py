@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,44 @@ class Answer:
     body: str
 
 
+@dataclass
+class Attempt:
+    """One request that changes something, as its client remembers it: written down before it is sent."""
+
+    method: str
+    path: str
+    user: int
+    """The number of the load's user, from 0."""
+    key: str
+    """Its ``Idempotency-Key``; empty if it carried none."""
+    sent: Any
+    """The body, before it was encoded."""
+    sent_at: float
+    """Seconds since the epoch."""
+    status: int = 0
+    """HTTP status; 0 while, or if, no answer came."""
+    body: str = ""
+    answered_at: float | None = None
+
+    @property
+    def data(self) -> Any:
+        """The envelope's data of an answer that has one."""
+        return json.loads(self.body)["data"]
+
+    @property
+    def code(self) -> int | None:
+        """The contract's code of the answer; None if there was no answer of the contract's form."""
+        try:
+            return int(json.loads(self.body)["code"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    @property
+    def outcome_known(self) -> bool:
+        """Whether the client was told what became of it. 5xx says nothing: the work may have been done."""
+        return 200 <= self.status < 500
+
+
 @dataclass(frozen=True)
 class CellState:
     """What a scenario may look at before and after its load."""
@@ -33,7 +72,10 @@ class CellState:
     gateway_url: str
     tokens: Sequence[str]
     """Bearer tokens of the load's users, in the order of the data set's user ids."""
+    ledger: Path
+    """The payment simulator's SQLite file."""
     answers: Sequence[Answer] = ()
+    attempts: Sequence[Attempt] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +85,15 @@ class Finding:
     rule: str
     violations: int
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What came out of an audit: the rules, and what only the databases can tell."""
+
+    findings: list[Finding]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Metric id to value, such as ``finished`` and ``refund_done_ms``."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +131,9 @@ class Scenario:
     variants: tuple[Variant, ...]
     prepare: Callable[[CellState], Mapping[str, Any]]
     """What the Locust file has to know of the data, called after seeding."""
-    audit: Callable[[CellState], list[Finding]]
+    audit: Callable[[CellState], Audited]
+    refusals: frozenset[int] = frozenset()
+    """Codes that are a definite business answer here: answered well, but not a success."""
     needs_noop: bool = False
     """Whether the noop service has to run beside the stage."""
 

@@ -32,6 +32,8 @@ class LoadPlan:
     """Each client stops after so many requests, all of which count; None: measure by time."""
     rate: float | None = None
     """Requests a second, for the ``open`` shape."""
+    refusals: list[int] = field(default_factory=list)
+    """Codes that are a definite business answer."""
     keep_every: int = 200
     """One answer in so many is kept for the audit."""
 

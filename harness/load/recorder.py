@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from hdrh.histogram import HdrHistogram
 
-from harness.load.result import OK, LoadResult
+from harness.load.result import OK, REFUSED, LoadResult
 from harness.store.samples import Sample
-from scenarios.model import Answer
+from scenarios.model import Answer, Attempt
 
 # An open load's request that is sent later than this is counted as late.
 LATE_MS = 10.0
@@ -28,8 +28,9 @@ class Recorder:
     A request counts where its answer comes: in a closed loop as many begin before the window as end behind it.
     """
 
-    def __init__(self, keep_every: int) -> None:
+    def __init__(self, keep_every: int, refusals: Collection[int] = ()) -> None:
         self._keep_every = keep_every
+        self._refusals = frozenset(refusals)
         self._requests: list[tuple[float, float, str, int, str]] = []
         self.answers: list[Answer] = []
         self._begun: float | None = None
@@ -64,7 +65,7 @@ class Recorder:
         response_time += late
         since = time.perf_counter() - self._begun
         status = getattr(response, "status_code", 0) or 0
-        outcome = OK if exception is None and status == 200 else _failure(status, exception, response)
+        outcome = OK if exception is None and status == 200 else self._other(status, exception, response)
         self._requests.append((since, response_time, name, status, outcome))
         self._seen += 1
         if outcome is OK and self._seen % self._keep_every == 1:
@@ -84,17 +85,17 @@ class Recorder:
             for since, latency, name, status, outcome in self._requests
         ]
 
-    def result(self) -> LoadResult:
+    def result(self, attempts: list[Attempt]) -> LoadResult:
         """Counts, latencies and rates of what was recorded."""
         histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
         # Whole seconds only: a bucket that was measured for a moment would look like a collapse.
         buckets = max(1, int(self.seconds))
-        succeeded, failed = [0] * buckets, [0] * buckets
+        succeeded, refused, failed = ([0] * buckets for _ in range(3))
         outcomes: Counter[str] = Counter()
         total_ms = 0.0
         for since, latency, _, _, outcome in self._requests:
             outcomes[outcome] += 1
-            series = failed
+            series = failed if outcome != REFUSED else refused
             if outcome == OK:
                 histogram.record_value(max(_LOWEST_US, round(latency * 1000)))
                 total_ms += latency
@@ -118,16 +119,16 @@ class Recorder:
             late=self._late,
             dropped=self._dropped,
             answers=self.answers,
+            attempts=attempts,
         )
 
-
-def _failure(status: int, exception: BaseException | None, response: Any) -> str:
-    """What the client saw, in words that can be counted."""
-    if status == 0:
-        name = type(exception).__name__ if exception is not None else "no answer"
-        return "time-out" if "timeout" in name.lower() else f"connection: {name}"
-    try:
-        code = json.loads(response.text)["code"]
-    except (ValueError, KeyError, TypeError):
-        return f"HTTP {status}"
-    return f"HTTP {status}, code {code}"
+    def _other(self, status: int, exception: BaseException | None, response: Any) -> str:
+        """What the client saw that was not success, in words that can be counted."""
+        if status == 0:
+            name = type(exception).__name__ if exception is not None else "no answer"
+            return "time-out" if "timeout" in name.lower() else f"connection: {name}"
+        try:
+            code = json.loads(response.text)["code"]
+        except (ValueError, KeyError, TypeError):
+            return f"HTTP {status}"
+        return REFUSED if code in self._refusals and status < 500 else f"HTTP {status}, code {code}"

@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from scenarios.model import Answer
+from scenarios.model import Answer, Attempt
 
 OK = "ok"
+REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class LoadResult:
 
     seconds: float
     outcomes: dict[str, int]
-    """How often each outcome was seen; ``ok`` is an answer of 200."""
+    """How often each outcome was seen; ``ok`` is an answer of 200, ``refused`` a definite business answer else."""
     mean_ms: float | None
     p50_ms: float | None
     p95_ms: float | None
@@ -32,14 +33,20 @@ class LoadResult:
     dropped: int = 0
     """Requests of an open load that were never sent, because every client was still waiting for an answer."""
     answers: list[Answer] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
 
     @property
     def succeeded(self) -> int:
         return self.outcomes.get(OK, 0)
 
     @property
+    def refused(self) -> int:
+        return self.outcomes.get(REFUSED, 0)
+
+    @property
     def failed(self) -> int:
-        return sum(count for outcome, count in self.outcomes.items() if outcome != OK)
+        """Requests without a definite answer: 5xx, time-outs, broken connections."""
+        return sum(self.outcomes.values()) - self.succeeded - self.refused
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)))
@@ -48,4 +55,5 @@ class LoadResult:
     def load(cls, path: Path) -> LoadResult:
         content = json.loads(path.read_text())
         answers = [Answer(**answer) for answer in content.pop("answers")]
-        return cls(**content, answers=answers)
+        attempts = [Attempt(**attempt) for attempt in content.pop("attempts")]
+        return cls(**content, answers=answers, attempts=attempts)

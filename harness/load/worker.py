@@ -21,12 +21,15 @@ from locust.env import Environment
 
 from harness.load.recorder import Recorder
 from harness.store.samples import write_samples
-from scenarios.client import dropped, fire
+from scenarios.client import attempts, dropped, fire
 from scenarios.plan import PLAN_VARIABLE, LoadPlan
 
 # The harness reads the processes' CPU when it reads a line; the load goes on for this long, so that what it reads is
 # the CPU of a stage under load.
 OVERLAP_SECONDS = 0.2
+
+# Clients that wait for an answer when the time is up get it; what has not come by then is an outcome not known.
+DRAIN_SECONDS = 20
 
 
 def main(argv: list[str]) -> int:
@@ -40,8 +43,10 @@ def main(argv: list[str]) -> int:
         for member in vars(module).values()
         if isclass(member) and issubclass(member, locust.User) and not member.abstract
     ]
-    environment = Environment(user_classes=users, host=plan.host, events=locust.events, catch_exceptions=False)
-    recorder = Recorder(plan.keep_every)
+    environment = Environment(
+        user_classes=users, host=plan.host, events=locust.events, catch_exceptions=False, stop_timeout=DRAIN_SECONDS
+    )
+    recorder = Recorder(plan.keep_every, plan.refusals)
     environment.events.request.add_listener(recorder)  # type: ignore[no-untyped-call]
     dropped.add_listener(recorder.on_dropped)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
@@ -53,7 +58,7 @@ def main(argv: list[str]) -> int:
     finally:
         runner.quit()
     write_samples(samples_path, recorder.samples())
-    recorder.result().save(result_path)
+    recorder.result(attempts).save(result_path)
     return 0
 
 

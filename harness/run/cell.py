@@ -52,6 +52,8 @@ class CellResult:
     """CPUs in use over time, by process."""
     memory_bytes: Mapping[str, int]
     findings: list[Finding]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What the audit measured, by metric id."""
     faults: list[FaultRun] = field(default_factory=list)
 
 
@@ -63,6 +65,7 @@ def seed(running: RunningStage, dataset: Dataset) -> CellState:
         dataset=dataset,
         gateway_url=running.gateway_url,
         tokens=[issue_token(user, running.secrets.jwt) for user in dataset.load_users],
+        ledger=running.ledger,
     )
 
 
@@ -80,6 +83,7 @@ def load_plan(scenario: Scenario, load: Load, state: CellState, options: RunOpti
         seed=options.seed * 1_000 + repeat,
         tokens=list(state.tokens),
         data=dict(scenario.prepare(state)),
+        refusals=sorted(scenario.refusals),
     )
 
 
@@ -152,7 +156,7 @@ def run_cell(
     running.await_ready()
     if len(bounds) != 2:
         raise HarnessError(f"The load of {scenario.id} on {running.stage.id} ended before it was measured.")
-    findings = scenario.audit(replace(state, answers=load.answers))
+    audited = scenario.audit(replace(state, answers=load.answers, attempts=load.attempts))
     before, after = bounds
     return CellResult(
         stage=running.stage.id,
@@ -164,7 +168,8 @@ def run_cell(
         cpu_window_seconds=after.at - before.at,
         cpus=cpus_in_use(sampler.snapshots),
         memory_bytes=memory,
-        findings=findings,
+        findings=audited.findings,
+        metrics=audited.metrics,
         faults=injector.runs,
     )
 

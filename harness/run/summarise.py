@@ -9,7 +9,7 @@ from itertools import groupby
 
 from harness.faults.inject import FaultRun, recovery_seconds
 from harness.launch.running import InstanceSize
-from harness.load.result import OK
+from harness.load.result import OK, REFUSED
 from harness.report.extras import FailureCount, ScenarioText, Table, Timeline, TimelineEvent
 from harness.run.cell import LOAD, CellResult
 from harness.sample.sampler import STEP_SECONDS
@@ -82,6 +82,8 @@ def measurements(repeats: Sequence[CellResult], size: InstanceSize, cores: int) 
         "failures": [float(repeat.load.failed) for repeat in repeats],
         "cpu_us": [_cpu_us(repeat) for repeat in repeats],
     }
+    for metric in sorted({name for repeat in repeats for name in repeat.metrics}):
+        columns[metric] = [repeat.metrics.get(metric) for repeat in repeats]
     return [
         found
         for metric, values in columns.items()
@@ -233,7 +235,7 @@ def failure_counts(repeats: Sequence[CellResult]) -> list[FailureCount]:
     """Failed answers of one cell by kind, all repeats together."""
     kinds: Counter[str] = Counter()
     for repeat in repeats:
-        kinds.update({kind: count for kind, count in repeat.load.outcomes.items() if kind != OK})
+        kinds.update({kind: count for kind, count in repeat.load.outcomes.items() if kind not in (OK, REFUSED)})
     first = repeats[0]
     return [
         FailureCount(stage=first.stage, scenario=first.scenario, params=first.params, kind=kind, count=count)
@@ -246,8 +248,9 @@ def scenario_texts(scenarios: Iterable[Scenario]) -> dict[str, ScenarioText]:
 
 
 def _share(result: CellResult) -> float | None:
-    asked = result.load.succeeded + result.load.failed
-    return result.load.succeeded / asked if asked else None
+    well = result.load.succeeded + result.load.refused
+    asked = well + result.load.failed
+    return well / asked if asked else None
 
 
 def _cpu_us(result: CellResult) -> float | None:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 
-from scenarios.model import CellState, Finding
-from scenarios.verdicts import finding
+from scenarios.audits.verdicts import finding
+from scenarios.model import Audited, CellState
 
 PAGE_SIZE = 20
 
@@ -20,7 +20,7 @@ def prepare(state: CellState) -> Mapping[str, Any]:
     return {"pages": -(-state.dataset.concerts // PAGE_SIZE), "size": PAGE_SIZE}
 
 
-def audit(state: CellState) -> list[Finding]:
+def audit(state: CellState) -> Audited:
     """Every page that a client kept is the page that the database has."""
     with psycopg.connect(state.database_urls["concert"]) as connection:
         ids = [row[0] for row in connection.execute("SELECT id FROM concerts WHERE NOT is_deleted ORDER BY id")]
@@ -33,4 +33,4 @@ def audit(state: CellState) -> list[Finding]:
             problems.append(f"{answer.path}: other concerts than the database has")
         elif page["totalElements"] != len(ids):
             problems.append(f"{answer.path}: totalElements {page['totalElements']}, the database has {len(ids)}")
-    return [finding("answers_match_database", problems, checked=len(state.answers))]
+    return Audited([finding("answers_match_database", problems, checked=len(state.answers))])

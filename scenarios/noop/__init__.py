@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.request import Request, urlopen
 
-from scenarios.model import CellState, Finding, Load, Scenario, Variant
-from scenarios.verdicts import finding
+from scenarios.audits.verdicts import finding
+from scenarios.model import Audited, CellState, Load, Scenario, Variant
 
 
 def prepare(state: CellState) -> Mapping[str, Any]:
@@ -20,11 +20,11 @@ def prepare(state: CellState) -> Mapping[str, Any]:
         return {"bytes": len(response.read())}
 
 
-def audit(state: CellState) -> list[Finding]:
+def audit(state: CellState) -> Audited:
     """Every answer that a client kept is whole: they all have the one length."""
     lengths = {len(answer.body.encode()) for answer in state.answers}
     problems = [f"answers of {sorted(lengths)} bytes"] if len(lengths) > 1 else []
-    return [finding("answers_are_constant", problems, checked=len(state.answers))]
+    return Audited([finding("answers_are_constant", problems, checked=len(state.answers))])
 
 
 SCENARIO = Scenario(

@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
-from scenarios.model import CellState, Finding
-from scenarios.verdicts import finding
+from scenarios.audits.verdicts import finding
+from scenarios.model import Audited, CellState
 
 # 100 shows are on sale at a time: enough that no row is hot, few enough that a cache can be of use.
 SHOWS = 100
@@ -21,7 +21,7 @@ def prepare(state: CellState) -> Mapping[str, Any]:
     return {"schedules": list(range(1, min(SHOWS, state.dataset.schedules) + 1))}
 
 
-def audit(state: CellState) -> list[Finding]:
+def audit(state: CellState) -> Audited:
     """Every seat map that a client kept has exactly the seats that are taken."""
     taken: defaultdict[int, set[str]] = defaultdict(set)
     with psycopg.connect(state.database_urls["order"]) as connection:
@@ -36,4 +36,4 @@ def audit(state: CellState) -> list[Finding]:
         schedule = json.loads(answer.body)["data"]
         if set(schedule["seatList"]) != taken[schedule["id"]]:
             problems.append(f"{answer.path}: other seats taken than the database has")
-    return [finding("answers_match_database", problems, checked=len(state.answers))]
+    return Audited([finding("answers_match_database", problems, checked=len(state.answers))])

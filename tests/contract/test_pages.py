@@ -31,9 +31,11 @@ def newest(api: Api, count: int) -> list[Any]:
 
 @pytest.fixture
 def five(make: Maker, seller: Api) -> list[Any]:
-    """The five newest concerts, in order of their ids."""
-    prices = [300, 100, 200, 100, 300]
-    return [make.concert(seller, price=price) for price in prices]
+    """The five newest concerts, in order of their ids, with ties in price and nothing else in common."""
+    return [
+        make.concert(seller, price=price, runTime=60 + day, startDate=f"2031-03-0{day}", endDate=f"2031-04-0{day}")
+        for day, price in enumerate([300, 100, 200, 100, 300], 1)
+    ]
 
 
 def test_the_pages_of_a_list_describe_themselves(five: list[Any], buyer: Api) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from harness.launch.instance_size import CpuCaps, NoCaps, open_caps
 from harness.load.recorder import Recorder
-from harness.load.result import OK, LoadResult
+from harness.load.result import OK, REFUSED, LoadResult
 from harness.sample import Sampler, Snapshot
 from harness.sample.sampler import cpus_in_use
 from harness.supervise import ManagedProcess, Supervisor
@@ -124,31 +124,33 @@ def answer(status: int, text: str = "{}") -> SimpleNamespace:
 
 
 def test_the_recorder_tells_outcomes_apart(tmp_path: Path) -> None:
-    recorder = Recorder(keep_every=2)
+    recorder = Recorder(keep_every=2, refusals=[4000])
     recorder("GET", "early", 1.0, None, answer(200))
     recorder.begin()
     for latency in (10.0, 20.0, 30.0):
         recorder("GET", "page", latency, None, answer(200, "kept"))
     recorder("GET", "page", 5.0, Exception("bad"), answer(503, '{"code": 5000}'))
     recorder("GET", "page", 5.0, Exception("bad"), answer(502, "<html>"))
+    recorder("GET", "page", 5.0, Exception("taken"), answer(400, '{"code": 4000}'))
     recorder("GET", "page", 5.0, TimeoutError(), None)
     recorder("GET", "page", 5.0, ConnectionResetError(), answer(0))
     recorder.end()
     recorder("GET", "late", 1.0, None, answer(200))
-    result = recorder.result()
+    result = recorder.result([])
     assert result.outcomes == {
         OK: 3,
         "HTTP 503, code 5000": 1,
         "HTTP 502": 1,
         "time-out": 1,
+        REFUSED: 1,
         "connection: ConnectionResetError": 1,
     }
-    assert (result.succeeded, result.failed) == (3, 4)
+    assert (result.succeeded, result.refused, result.failed) == (3, 1, 4)
     assert result.mean_ms == pytest.approx(20.0)
     assert result.p50_ms == pytest.approx(20.0, rel=0.001)
     assert [(kept.path, kept.body) for kept in result.answers] == [("/path?page=1", "kept")] * 2
     assert sum(result.per_second_ok) == 3
-    assert [sample.name for sample in recorder.samples()] == ["page"] * 7
+    assert [sample.name for sample in recorder.samples()] == ["page"] * 8
     result.save(tmp_path / "result.json")
     assert LoadResult.load(tmp_path / "result.json") == result
 
@@ -157,7 +159,7 @@ def test_nothing_recorded_is_no_latency() -> None:
     recorder = Recorder(keep_every=1)
     recorder.begin()
     recorder.end()
-    result = recorder.result()
+    result = recorder.result([])
     assert (result.succeeded, result.mean_ms, result.p99_ms) == (0, None, None)
 
 

@@ -1,0 +1,31 @@
+"""Seed data and audit of booking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scenarios.audits.bookings import (
+    acknowledged_exist,
+    finished_per_second,
+    seat_sold_once,
+    unacknowledged_are_explained,
+)  # fmt: skip
+from scenarios.dataset import FREE_SEATS, concert_of, prices
+from scenarios.model import Audited, CellState
+
+
+def prepare(state: CellState) -> Mapping[str, Any]:
+    """Ids of the load's users, the price of each show, and how many seats of each are free."""
+    dataset, known = state.dataset, prices(state.dataset)
+    return {
+        "user_ids": [user.user_id for user in dataset.load_users],
+        "prices": [known[concert_of(dataset, schedule)] for schedule in range(1, dataset.schedules + 1)],
+        "free_seats": FREE_SEATS,
+    }
+
+
+def audit(state: CellState) -> Audited:
+    """No seat twice; what was acknowledged is there; nothing is there that nobody asked for."""
+    rules = [seat_sold_once(state), acknowledged_exist(state), unacknowledged_are_explained(state)]
+    return Audited(rules, finished_per_second(state))
