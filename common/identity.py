@@ -173,7 +173,9 @@ class IdentitySigner:
         try:
             claims = [(name, headers[name]) for name in names]
             issued, signature = headers[TIME], headers[SIGNATURE]
-            age = abs(time.time() - int(issued))
+            if not issued.isdigit():
+                raise ValueError("a time is digits")
+            age = abs(int(time.time()) - int(issued))
         except (KeyError, ValueError) as missing:
             raise LoginRequired("incomplete identity headers") from missing
         if age > MAX_AGE_SECONDS:

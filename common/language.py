@@ -37,7 +37,7 @@ def negotiate(accept_language: str) -> Language:
         tag, _, parameter = part.strip().partition(";")
         primary = tag.strip().lower().split("-")[0]
         try:
-            quality = float(parameter.strip().removeprefix("q=")) if parameter else 1.0
+            quality = float(parameter.strip().lower().removeprefix("q=")) if parameter else 1.0
         except ValueError:
             continue
         if primary in (Language.KOREAN, Language.ENGLISH) and quality > best_quality:

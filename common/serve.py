@@ -1,8 +1,8 @@
 """``python -m common.serve PACKAGE``: runs one service of a stage under uvicorn until SIGTERM or SIGINT.
 
 PACKAGE is ``gateway``, ``user``, ``concert`` or ``order``; its ``app.py`` offers ``create_app()``, its ``settings.py``
-``load_settings()``. On SIGTERM the process stops accepting, finishes the requests in flight, closes what it had open, and
-ends as the signal asks.
+``load_settings()``. On SIGTERM the process stops accepting, finishes the requests in flight, closes what it had
+open, and ends as the signal asks.
 """
 
 from __future__ import annotations

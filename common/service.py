@@ -47,7 +47,16 @@ def build_api(title: str, routers: Sequence[APIRouter], lifespan: Lifespan) -> F
 
     # Routes go straight on the application: a nested router costs every request a second search.
     routes = [route for router in routers for route in router.routes]
-    api = DocumentedApi(title=title, lifespan=run, routes=routes, docs_url=None, redoc_url=None, redirect_slashes=False)
+    api = DocumentedApi(
+        title=title,
+        lifespan=run,
+        routes=routes,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Traces are made around the whole process, if at all (common.telemetry); FastAPI's own would double them.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
     api.add_exception_handler(PlatformError, _platform_error)
     api.add_exception_handler(RequestValidationError, _validation_error)
     api.add_exception_handler(HTTPException, _http_exception)

@@ -40,7 +40,7 @@ class ServiceSettings(ProcessSettings):
     """What a service with a database needs."""
 
     identity_key: Secret = Field(validation_alias="IDENTITY_KEY", description="shared by the gateway and the services")
-    database_url: DatabaseUrl
+    database_url: DatabaseUrl = Field(repr=False, description="postgresql://user:password@host:port/name")
     database_pool_size: int = Field(default=10, ge=1)
     database_pool_wait_seconds: float = Field(default=5.0, description="then the answer is 503")
     database_statement_seconds: float = Field(default=10.0, description="then the server ends the statement")

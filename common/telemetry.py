@@ -1,7 +1,7 @@
 """Metrics for Prometheus, traces for OpenTelemetry, and the log format.
 
-Traces are off unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set; then nothing of OpenTelemetry is imported or wrapped
-around the application, so that its cost when off is none.
+Traces are off unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set. Off means that no SDK, exporter or instrumentation is
+imported and nothing is wrapped around the application, so that it costs a request nothing.
 """
 
 from __future__ import annotations

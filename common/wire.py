@@ -68,7 +68,7 @@ class WireModel(BaseModel):
 class RequestModel(WireModel):
     """A request body: nothing is coerced, so that ``true`` is no price and ``"7"`` no id."""
 
-    model_config = ConfigDict(strict=True, from_attributes=False)
+    model_config = ConfigDict(strict=True, from_attributes=False, populate_by_name=False)
 
 
 # The default of a patch's fields: never seen, as ``changes`` leaves them out; and no value, so that null is refused.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database, as_views
@@ -21,7 +21,7 @@ from common.paging import Page, PageQuery, PageRequest
 from concert.models import Concert, Schedule
 from concert.orders import Orders
 from concert.schemas import ConcertDetailView, ConcertPatch, ConcertRequest, ConcertScheduleView, ConcertView
-from concert.stranding import delete_with_schedules
+from concert.stranding import delete_with_schedules, refuse_if_booked
 
 _LIVING = select(
     Concert.id,
@@ -120,13 +120,14 @@ async def create(database: Database, request: ConcertRequest) -> ConcertView:
     return _view(concert)
 
 
-async def change(database: Database, concert_id: int, patch: ConcertPatch) -> ConcertView:
+async def change(database: Database, orders: Orders, concert_id: int, patch: ConcertPatch) -> ConcertView:
     """Changes what ``patch`` names.
 
     Raises:
         ConcertNotFound, NotThisSellersConcert: as ``lock_own``.
         InvalidInput: the concert would end before it starts.
-        ScheduleBeforeConcert, ScheduleAfterConcert: a schedule would lie outside of it.
+        WouldStrandBookings, ScheduleBeforeConcert, ScheduleAfterConcert, ServiceUnavailable: as
+            ``_keep_schedules_inside``.
     """
     async with database.transaction() as session:
         concert = await lock_own(session, concert_id)
@@ -134,7 +135,7 @@ async def change(database: Database, concert_id: int, patch: ConcertPatch) -> Co
             setattr(concert, field, value)
         if concert.end_date < concert.start_date:
             raise InvalidInput.of("endDate", "must not be before startDate")
-        await _keep_schedules_inside(session, concert)
+        await _keep_schedules_inside(session, orders, concert)
     return _view(concert)
 
 
@@ -179,13 +180,21 @@ def refuse_outside(concert: Concert, *dates: date) -> None:
             raise ScheduleAfterConcert
 
 
-async def _keep_schedules_inside(session: AsyncSession, concert: Concert) -> None:
-    first_and_last = select(func.min(Schedule.concert_date), func.max(Schedule.concert_date)).where(
-        Schedule.concert_id == concert.id, ~Schedule.is_deleted
+async def _keep_schedules_inside(session: AsyncSession, orders: Orders, concert: Concert) -> None:
+    """
+    Raises:
+        WouldStrandBookings: a schedule that has active bookings would lie outside of the concert.
+        ScheduleBeforeConcert, ScheduleAfterConcert: another schedule would.
+        ServiceUnavailable: order-service cannot say whether they have any.
+    """
+    inside = Schedule.concert_date.between(concert.start_date, concert.end_date)
+    left_out = select(Schedule.id, Schedule.concert_date).where(
+        Schedule.concert_id == concert.id, ~Schedule.is_deleted, ~inside
     )
-    first, last = (await session.execute(first_and_last)).one()
-    if first is not None:
-        refuse_outside(concert, first, last)
+    schedules = (await session.execute(left_out)).all()
+    if schedules:
+        await refuse_if_booked(orders, [schedule.id for schedule in schedules])
+        refuse_outside(concert, *(schedule.concert_date for schedule in schedules))
 
 
 def _view(concert: Concert) -> ConcertView:

@@ -55,12 +55,14 @@ async def create_concert(request: Request, body: ConcertRequest) -> Response:
 @router.patch(
     "/{concertId}",
     response_model=Envelope[ConcertView],
-    responses=documented(ConcertNotFound, NotThisSellersConcert, ScheduleBeforeConcert, ScheduleAfterConcert),
+    responses=documented(
+        ConcertNotFound, NotThisSellersConcert, ScheduleBeforeConcert, ScheduleAfterConcert, WouldStrandBookings
+    ),
     dependencies=SELLERS,
 )
 async def change_concert(request: Request, concert_id: ConcertId, body: ConcertPatch) -> Response:
     """Changes the fields that are named."""
-    return ok(await concerts.change(resources(request).database, concert_id, body))
+    return ok(await concerts.change(resources(request).database, resources(request).orders, concert_id, body))
 
 
 @router.delete(
