@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from scenarios import concert_list, noop, seat_lookup
+from scenarios import booking, cancel, concert_list, noop, one_seat, seat_lookup
 from scenarios.model import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.id: scenario for scenario in (noop.SCENARIO, concert_list.SCENARIO, seat_lookup.SCENARIO)
+    scenario.id: scenario
+    for scenario in (
+        noop.SCENARIO,
+        concert_list.SCENARIO,
+        seat_lookup.SCENARIO,
+        booking.SCENARIO,
+        cancel.SCENARIO,
+        one_seat.SCENARIO,
+    )
 }

@@ -6,15 +6,18 @@ The columns written here are those that every stage has had since the first; wha
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from common.identity import Role, User
+from payment_simulator.checkout_key import payment_key_for
 
 VENUE_ROWS, VENUE_COLUMNS = 50, 40
 FREE_SEATS = VENUE_ROWS * VENUE_COLUMNS // 2
@@ -81,12 +84,18 @@ DATASETS: Mapping[str, Dataset] = {
     "large": Dataset("large", concerts=2_000, schedules_per_concert=10, bookings_per_schedule=10),
 }
 
+SEEDED_AT_MS = 1_700_000_000_000
+"""When the seeded payments were made, by the ledger: some day in the past."""
+
 _Rows = Iterable[Sequence[Any]]
 
 _USER_COLUMNS = ("id", "email", "nickname", "phone", "profile_image", "password_hash", "role")
 _VENUE_COLUMNS = ("id", "name", "location", "row_count", "column_count")
 _CONCERT_COLUMNS = ("id", "user_id", "name", "run_time", "start_date", "end_date", "price", "image")
 _SCHEDULE_COLUMNS = ("id", "concert_id", "venue_id", "concert_date", "concert_time")
+_PAYMENT_COLUMNS = (
+    "id", "user_id", "concert_id", "schedule_id", "total_price", "status", "payment_key", "order_id", "card",
+)  # fmt: skip
 _BOOKING_COLUMNS = (
     "id", "user_id", "concert_id", "schedule_id", "payment_id", "price", "status", "seat_row", "seat_column",
 )  # fmt: skip
@@ -103,15 +112,43 @@ def seed_databases(database_urls: Mapping[str, str], dataset: Dataset, password_
             "schedules": (_SCHEDULE_COLUMNS, _schedules(dataset)),
         },
     )
-    _fill(database_urls["order"], {"bookings": (_BOOKING_COLUMNS, _bookings(dataset))})
+    bookings = list(_bookings(dataset))
+    _fill(
+        database_urls["order"],
+        {"payments": (_PAYMENT_COLUMNS, _payments(bookings)), "bookings": (_BOOKING_COLUMNS, bookings)},
+        others=("refunds", "idempotency_keys"),
+    )
 
 
-def _fill(database_url: str, tables: Mapping[str, tuple[Sequence[str], _Rows]]) -> None:
-    """Replaces the content of ``tables``, in one transaction, and tells the planner what is there now."""
+def seed_ledger(path: Path, dataset: Dataset) -> None:
+    """Empties the payment simulator's ledger and books every seeded payment in it, as if it had taken it."""
+    ledger = sqlite3.connect(path, timeout=30.0)
+    try:
+        with ledger:
+            for table in ("cancels", "idempotency_keys", "payments", "checkouts"):
+                ledger.execute(f"DELETE FROM {table}")
+            payments = [
+                (row[6], row[7], row[4], f"seeded-{row[0]}", SEEDED_AT_MS) for row in _payments(_bookings(dataset))
+            ]
+            ledger.executemany(
+                "INSERT INTO checkouts (payment_key, order_id, order_name, amount, created_ms)"
+                " VALUES (?, ?, 'seeded', ?, ?)",
+                [(key, order, amount, at) for key, order, amount, _, at in payments],
+            )
+            ledger.executemany(
+                "INSERT INTO payments (payment_key, order_id, status, total_amount, balance_amount, transaction_key,"
+                " confirmed_ms) VALUES (?, ?, 'DONE', ?, ?, ?, ?)",
+                [(key, order, amount, amount, transaction, at) for key, order, amount, transaction, at in payments],
+            )
+    finally:
+        ledger.close()
+
+
+def _fill(database_url: str, tables: Mapping[str, tuple[Sequence[str], _Rows]], others: Sequence[str] = ()) -> None:
+    """Replaces the content of ``tables``, empties the ``others``, and tells the planner what is there now."""
     with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, tables)))
-        )
+        names = sql.SQL(", ").join(map(sql.Identifier, [*tables, *others]))
+        cursor.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
         for table, (columns, rows) in tables.items():
             names = sql.SQL(", ").join(map(sql.Identifier, columns))
             with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)) as copy:
@@ -124,7 +161,7 @@ def _fill(database_url: str, tables: Mapping[str, tuple[Sequence[str], _Rows]]) 
                 )
             )
     with psycopg.connect(database_url, autocommit=True) as connection:
-        for table in tables:
+        for table in (*tables, *others):
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
 
 
@@ -172,6 +209,13 @@ def _bookings(dataset: Dataset) -> _Rows:
             buyer = chosen.choice(buyers).user_id
             price = known[concert]
             yield booking, buyer, concert, schedule, booking, price, "CONFIRMED", row, column
+
+
+def _payments(bookings: _Rows) -> _Rows:
+    """Each seeded booking has been paid for on its own; payment and booking have the same id."""
+    for _, user, concert, schedule, payment, price, *_ in bookings:
+        order = f"{payment}_seeded"
+        yield payment, user, concert, schedule, price, "COMPLETED", payment_key_for(order, price), order, "신한"
 
 
 def concert_of(dataset: Dataset, schedule: int) -> int:

@@ -22,7 +22,7 @@ from harness.sample.sampler import cpus_in_use
 from harness.store.samples import sample_path
 from harness.store.summary import Params
 from harness.supervise import ManagedProcess
-from scenarios.dataset import Dataset, seed_databases
+from scenarios.dataset import Dataset, seed_databases, seed_ledger
 from scenarios.model import CellState, Finding, Load, Scenario, Variant
 from scenarios.plan import LoadPlan
 
@@ -60,6 +60,7 @@ class CellResult:
 def seed(running: RunningStage, dataset: Dataset) -> CellState:
     """Fills the stage's databases and mints the load's tokens."""
     seed_databases(running.database_urls, dataset, PASSWORD_HASH)
+    seed_ledger(running.ledger, dataset)
     return CellState(
         database_urls=running.database_urls,
         dataset=dataset,

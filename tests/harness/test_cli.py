@@ -32,7 +32,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     [
         (("quikc",), "Did you mean quick?"),
         (("quick", "--scenarios", "concert_lst"), "Did you mean concert_list?"),
-        (("quick", "--stages", "01_baselin"), "01_baseline"),
+        (("quick", "--stages", "01_basline"), "01_baseline"),
         (("up", "99"), "01_baseline"),
         (("quick", "--dataset", "lrge"), "Did you mean large?"),
         (("up", "01", "--load-plan", "concert_list"), "concert_list=plan.json"),

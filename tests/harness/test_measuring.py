@@ -177,7 +177,7 @@ def test_the_data_set_keeps_the_platforms_rules() -> None:
         assert concert == concert_of(dataset, schedule)
         assert concerts[concert][4] <= day <= concerts[concert][5]
         assert 1 <= venue <= dataset.venues
-    seats = [(row[3], row[6], row[7]) for row in _bookings(dataset)]
+    seats = [(row[3], row[7], row[8]) for row in _bookings(dataset)]
     assert len(seats) == len(set(seats)) == dataset.bookings
     assert all(1 <= row <= VENUE_ROWS and 1 <= column <= VENUE_COLUMNS for _, row, column in seats)
     users = list(_users(dataset, "hash"))

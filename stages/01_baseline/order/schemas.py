@@ -2,7 +2,82 @@
 
 from __future__ import annotations
 
-from common.wire import WireModel
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from common.wire import Date, Id, PositiveInt32, RequestModel, Time, WireModel
+
+MAX_SEATS = 10
+
+# Toss's own limits (Payments API, "confirm"): what is outside of them, it would refuse.
+PaymentKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
+# Our payment's id, an underscore, and whatever the client put behind it.
+OrderId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,17}_[A-Za-z0-9_=-]{1,62}$", max_length=64)]
+
+
+class BookingRequest(RequestModel):
+    """Seats of one show, for oneself."""
+
+    schedule_id: Id
+    user_id: Id
+    price: PositiveInt32 = Field(description="won, for one seat: the concert's price")
+    seat: list[str] = Field(min_length=1, max_length=MAX_SEATS, description="`<row> <col>`, all or none of them")
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"scheduleId": 1, "userId": 3, "price": 110000, "seat": ["3 7", "3 8"]}}
+    )
+
+
+class BookedView(WireModel):
+    """A booking that has just been made."""
+
+    id: int
+    concert_id: int
+    schedule_id: int
+    user_id: int
+    price: int
+    status: str
+    seat: str
+
+
+class BookingRow(WireModel):
+    """A booking in a list, as the database has it."""
+
+    id: int
+    concert_id: int
+    schedule_id: int
+    payment_id: int | None
+    user_id: int
+    price: int
+    status: str
+    seat: str
+
+
+class BookingView(BookingRow):
+    """A booking in a list; name and run time are null once the concert has been deleted."""
+
+    concert_name: str | None
+    runtime: int | None
+
+
+class BookingDetailView(WireModel):
+    """One booking with its show, whose fields are null once the schedule has been deleted."""
+
+    user_id: int
+    price: int
+    status: str
+    seat: str
+    schedule_id: int
+    concert_id: int
+    payment_id: int | None
+    concert_name: str | None = None
+    runtime: int | None = None
+    stage_name: str | None = None
+    location: str | None = None
+    concert_date: Date | None = None
+    concert_time: Time | None = None
 
 
 class ActiveBookingsView(WireModel):
@@ -12,3 +87,78 @@ class ActiveBookingsView(WireModel):
     count: int
     max_row: int
     max_col: int
+
+
+class PaymentRequest(RequestModel):
+    """A payment for pending bookings of one show."""
+
+    user_id: Id
+    booking_ids: list[Id] = Field(min_length=1, max_length=100)
+
+    model_config = ConfigDict(json_schema_extra={"example": {"userId": 3, "bookingIds": [1, 2]}})
+
+
+class CreatedPaymentView(WireModel):
+    """A payment that waits for its buyer."""
+
+    payment_id: int
+    user_id: int
+    concert_id: int
+    total_price: int
+
+
+class CompletionRequest(RequestModel):
+    """What the provider's widget hands to the success page."""
+
+    payment_id: PaymentKey = Field(description="the provider's payment key")
+    order_id: OrderId = Field(description="`<paymentId>_<suffix>`")
+    amount: Annotated[int, Field(gt=0, lt=10**15)] = Field(description="won")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"paymentId": "tgen_20270301123456abcd1", "orderId": "17_x8f2k1", "amount": 220000}
+        }
+    )
+
+    @property
+    def own_payment_id(self) -> int:
+        """The id of our payment, which the order's id begins with."""
+        return int(self.order_id.partition("_")[0])
+
+
+class PaymentRow(WireModel):
+    """A payment in a list, as the database has it."""
+
+    total_price: int
+    status: str
+    card: str | None
+    concert_id: int
+    schedule_id: int
+    user_id: int
+
+
+class PaymentView(WireModel):
+    """A payment in a list; ``card`` is null until it is paid, ``concertName`` once the concert has been deleted."""
+
+    total_price: int
+    status: str
+    card: str | None
+    concert_name: str | None
+    concert_id: int
+    schedule_id: int
+    user_id: int
+
+
+class PaymentDetailView(WireModel):
+    """One payment: what for (its seats, comma-separated), and by whom."""
+
+    id: int
+    concert_id: int
+    schedule_id: int
+    user_id: int
+    total_price: int
+    concert_name: str | None
+    runtime: int | None
+    seat: str
+    nickname: str | None
+    created_at: datetime

@@ -1,14 +1,20 @@
-"""Which seats are taken: those of PENDING, CONFIRMED and CANCEL_REQUESTED bookings."""
+"""Seats: how they are written, and which are taken (those of PENDING, CONFIRMED and CANCEL_REQUESTED bookings)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
 
 from common.database import Database
+from common.errors import InvalidSeat, SameSeatTwice
 from order.models import ACTIVE, Booking
 from order.schemas import ActiveBookingsView
+
+# Nine digits: more than any venue has, and few enough for a PostgreSQL integer.
+_SEAT = re.compile(r"([1-9][0-9]{0,8}) ([1-9][0-9]{0,8})", re.ASCII)
 
 _TAKEN = (
     select(Booking.seat_row, Booking.seat_column)
@@ -27,6 +33,34 @@ _ACTIVE_BY_SCHEDULE = (
     .group_by(Booking.schedule_id)
     .order_by(Booking.schedule_id)
 )
+
+
+class Seat(NamedTuple):
+    """A seat of a venue; rows and columns count from 1. Written ``"<row> <column>"``."""
+
+    row: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.row} {self.column}"
+
+
+def parse_seats(texts: Sequence[str]) -> list[Seat]:
+    """The seats that ``texts`` name, in their order.
+
+    Raises:
+        InvalidSeat: one of them is not two positive numbers, without sign or leading zero, and one space between.
+        SameSeatTwice: two of them are the same seat.
+    """
+    seats = []
+    for text in texts:
+        match = _SEAT.fullmatch(text)
+        if match is None:
+            raise InvalidSeat
+        seats.append(Seat(int(match[1]), int(match[2])))
+    if len(set(seats)) < len(seats):
+        raise SameSeatTwice
+    return seats
 
 
 async def taken(database: Database, schedule_id: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from common.settings import ServiceSettings
+from common.settings import Secret, ServiceSettings
 
 
 class OrderSettings(ServiceSettings):
@@ -14,6 +14,16 @@ class OrderSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="ORDER_", frozen=True)
 
     port: int = Field(default=12041, ge=1, le=65535)
+    concert_service_url: str = "http://127.0.0.1:12031"
+    user_service_url: str = "http://127.0.0.1:12021"
+
+    hold_seconds: float = Field(default=300.0, gt=0, description="then a booking that nobody pays for is given up")
+    sweep_seconds: float = Field(default=0.5, gt=0, description="how often bookings are given up and doubts settled")
+
+    payment_api_url: str = "http://127.0.0.1:12051"
+    payment_secret_key: Secret = Field(validation_alias="PAYMENT_SECRET_KEY", description="the merchant's, at Toss")
+    payment_client_key: str = Field(default="", description="Toss's widget needs it; empty: the simulator's checkout")
+    provider_seconds: float = Field(default=10.0, gt=0, description="how long the payment provider may take")
 
 
 def load_settings() -> OrderSettings:

@@ -1,0 +1,207 @@
+"""``Idempotency-Key``: a request that is repeated gets the answer that it got the first time, byte for byte.
+
+The answer is stored in the transaction of the work, so that there is never one without the other. A repetition that
+arrives during the first request waits at the key's row until that transaction has ended. 2xx and 4xx are stored; what
+ends with 503 leaves nothing behind, and may be tried again under the same key.
+
+Work that asks the payment provider in the middle has two transactions (``resumable``). The first commits the intent and
+the key without an answer; whoever repeats the request then goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Header, Request
+from pydantic import BaseModel, StringConstraints
+from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from common.database import Database
+from common.errors import IdempotencyKeyReused, PlatformError
+from common.identity import require_user
+from common.wire import JSONBytes, failure, ok
+from order.models import IdempotencyKey
+
+T = TypeVar("T")
+
+LIFETIME = timedelta(hours=24)
+_TRIMMED_AT_ONCE = 1_000
+
+KeyHeader = Annotated[
+    Annotated[str, StringConstraints(min_length=1, max_length=255)] | None,
+    Header(alias="Idempotency-Key", description="1 to 255 characters; repeats the first answer for 24 hours"),
+]
+
+# Takes the place of one that has outlived its time; a live one is left alone, and waited for if need be.
+_CLAIM = insert(IdempotencyKey).values(
+    user_id=bindparam("user_id"), key=bindparam("key"), request_hash=bindparam("request_hash")
+)
+_CLAIM = _CLAIM.on_conflict_do_update(
+    index_elements=[IdempotencyKey.user_id, IdempotencyKey.key],
+    set_={
+        "request_hash": _CLAIM.excluded.request_hash, "status": None, "body": None, "created_at": func.now(),
+    },
+    where=IdempotencyKey.created_at < func.now() - LIFETIME,
+).returning(IdempotencyKey.created_at)  # fmt: skip
+
+_MINE = (IdempotencyKey.user_id == bindparam("my_user_id"), IdempotencyKey.key == bindparam("my_key"))
+_STORED = select(IdempotencyKey.request_hash, IdempotencyKey.status, IdempotencyKey.body).where(*_MINE)
+_STORE = (
+    update(IdempotencyKey)
+    .where(*_MINE, IdempotencyKey.status.is_(None))
+    .values(status=bindparam("answer_status"), body=bindparam("answer_body"))
+)
+_OUTLIVED = (
+    select(IdempotencyKey.user_id, IdempotencyKey.key)
+    .where(IdempotencyKey.created_at < func.now() - LIFETIME)
+    .limit(_TRIMMED_AT_ONCE)
+    .with_for_update(skip_locked=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """Whose key it is, and for which request."""
+
+    user_id: int
+    key: str
+    request_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What was found under a key: nothing (``fresh``), the answer, or a request that has not come to its answer."""
+
+    fresh: bool
+    answer: JSONBytes | None = None
+
+
+def request_key(request: Request, header: str | None, body: BaseModel | None = None) -> RequestKey | None:
+    """The key of a request, if it has one."""
+    if header is None:
+        return None
+    content = "" if body is None else body.model_dump_json(by_alias=True)
+    text = f"{request.method}\n{request.url.path}\n{content}"
+    return RequestKey(require_user().user_id, header, hashlib.sha256(text.encode()).hexdigest())
+
+
+Work = Callable[[AsyncSession], Awaitable[Any]]
+
+
+async def once(transact: Callable[[Work], Awaitable[Any]], key: RequestKey | None, work: Work) -> JSONBytes:
+    """The answer to a request that is done in one transaction.
+
+    Args:
+        transact: does work in a transaction and returns its result; it may do it again after a conflict.
+        work: returns the answer's data, or raises the contract's error.
+
+    Raises:
+        IdempotencyKeyReused: the key belongs to another request.
+        PlatformError: what ``work`` raises, if there is no key or it is 5xx.
+    """
+    if key is None:
+        return ok(await transact(work))
+
+    async def keyed(session: AsyncSession) -> JSONBytes:
+        claim = await _claim(session, key)
+        if claim.answer is not None:
+            return claim.answer
+        answer = await _answered(session, work)
+        await _store(session, key, answer)
+        return answer
+
+    answer: JSONBytes = await transact(keyed)
+    return answer
+
+
+async def resumable(
+    database: Database,
+    key: RequestKey | None,
+    intend: Callable[[AsyncSession], Awaitable[None]],
+    follow: Callable[[], Awaitable[None]],
+) -> JSONBytes:
+    """The answer (``{}``, or a refusal) to a request that asks the payment provider.
+
+    Args:
+        intend: commits what is to be done, or raises the contract's error.
+        follow: does it, from wherever it was left; raises ServiceUnavailable if it cannot come to an end now.
+
+    Raises:
+        IdempotencyKeyReused: the key belongs to another request.
+        PlatformError: what ``intend`` and ``follow`` raise, if there is no key or it is 5xx.
+    """
+    if key is None:
+        async with database.transaction() as session:
+            await intend(session)
+        await follow()
+        return ok()
+
+    async with database.transaction() as session:
+        claim = await _claim(session, key)
+        if claim.answer is not None:
+            return claim.answer
+        if claim.fresh:
+            answer = await _answered(session, intend)
+            if answer.status_code != 200:
+                await _store(session, key, answer)
+                return answer
+    try:
+        await follow()
+        answer = ok()
+    except PlatformError as refusal:
+        if refusal.status >= 500:
+            raise
+        answer = failure(refusal)
+    async with database.transaction() as session:
+        await _store(session, key, answer)
+        # Another repetition may have been first.
+        return (await _claim(session, key)).answer or answer
+
+
+async def trim(database: Database) -> int:
+    """Forgets keys that have outlived their time, a thousand at once; how many it were."""
+    async with database.transaction() as session:
+        outlived = [(row.user_id, row.key) for row in await session.execute(_OUTLIVED)]
+        for user_id, key in outlived:
+            await session.execute(
+                delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id, IdempotencyKey.key == key)
+            )
+    return len(outlived)
+
+
+async def _claim(session: AsyncSession, key: RequestKey) -> _Claim:
+    """Takes the key for this transaction; waits while another transaction has it."""
+    values = {"user_id": key.user_id, "key": key.key, "request_hash": key.request_hash}
+    if (await session.execute(_CLAIM, values)).first() is not None:
+        return _Claim(fresh=True)
+    stored = (await session.execute(_STORED, {"my_user_id": key.user_id, "my_key": key.key})).one()
+    if stored.request_hash != key.request_hash:
+        raise IdempotencyKeyReused
+    if stored.status is None:
+        return _Claim(fresh=False)
+    return _Claim(fresh=False, answer=JSONBytes(stored.body.encode(), status_code=stored.status))
+
+
+async def _answered(session: AsyncSession, work: Work) -> JSONBytes:
+    """What ``work`` comes to; what it wrote before it was refused is undone, and the key is kept."""
+    try:
+        async with session.begin_nested():
+            return ok(await work(session))
+    except PlatformError as refusal:
+        if refusal.status >= 500:
+            raise
+        return failure(refusal)
+
+
+async def _store(session: AsyncSession, key: RequestKey, answer: JSONBytes) -> None:
+    values = {
+        "my_user_id": key.user_id, "my_key": key.key,
+        "answer_status": answer.status_code, "answer_body": bytes(answer.body).decode(),
+    }  # fmt: skip
+    await session.execute(_STORE, values)
