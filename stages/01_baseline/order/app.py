@@ -10,30 +10,27 @@ from starlette.types import ASGIApp
 
 from common.identity import IdentitySigner
 from common.service import bounded, build_api
-from order.api import seats
+from order.api import bookings, seats
 from order.resources import Resources
 from order.settings import OrderSettings
 
 
 def create_app(settings: OrderSettings) -> ASGIApp:
     """The whole service: identity and limits at its boundary, the API behind it."""
-    resources = Resources.of(settings)
-    return bounded(
-        create_api(resources),
-        settings,
-        IdentitySigner(settings.identity_key.get_secret_value()),
-        checks=[resources.database.check],
-    )
+    signer = IdentitySigner(settings.identity_key.get_secret_value())
+    resources = Resources.of(settings, signer)
+    return bounded(create_api(resources), settings, signer, checks=[resources.database.check], public=("/widget/",))
 
 
 def create_api(resources: Resources) -> FastAPI:
-    """The API alone; ``resources`` are closed when it shuts down."""
+    """The API alone; ``resources`` are opened when it starts, and closed when it shuts down."""
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        yield
-        await resources.close()
+        async with resources.opened():
+            yield
 
-    api = build_api("order-service", [seats.router], lifespan)
+    # Routes are tried in this order: the busy ones come first.
+    api = build_api("order-service", [seats.router, bookings.router], lifespan)
     api.state.resources = resources
     return api
