@@ -9,6 +9,10 @@ from scenarios.client import PlatformUser
 from scenarios.dataset import free_seat
 
 
+STRIDE = 1_009
+"""A prime that divides no data set's number of shows."""
+
+
 class Buyer(PlatformUser):
     def on_start(self) -> None:
         super().on_start()
@@ -17,10 +21,11 @@ class Buyer(PlatformUser):
     @task
     def book_the_next_seat(self) -> None:
         shows = len(self.plan.data["prices"])
-        # Neighbours in time book different shows: client k takes the places k, k + users, k + 2 users … of one line.
+        # Client k takes the places k, k + users, k + 2 users … of one line, in which every show comes once before any
+        # comes again. The stride makes neighbours in the line no neighbours in the shows: nobody shops in order of id.
         place = self.number + self.booked * self.plan.users
         self.booked += 1
-        show, seat = place % shows, place // shows
+        show, seat = place * STRIDE % shows, place // shows
         if seat >= self.plan.data["free_seats"]:
             raise StopUser  # sold out
         user = self.number % len(self.plan.tokens)

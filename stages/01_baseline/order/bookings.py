@@ -65,6 +65,9 @@ _BY_ID = select(
 ).where(Booking.id == bindparam("booking_id"), ~Booking.is_deleted)
 
 
+_OF_THE_SHOW = ("concert_name", "runtime", "stage_name", "location", "concert_date", "concert_time")
+
+
 async def create(resources: Resources, request: BookingRequest, key: RequestKey | None) -> JSONBytes:
     """Books seats of one show, all of them or none. The answer's data is a list of BookedView.
 
@@ -162,8 +165,7 @@ async def one(resources: Resources, booking_id: int) -> BookingDetailView:
         show = await resources.schedules.detail(booking.schedule_id)
     except ScheduleNotFound:
         return booking
-    names = {name: getattr(show, name) for name in BookingDetailView.model_fields.keys() & type(show).model_fields}
-    return booking.model_copy(update={**names, "price": booking.price})
+    return booking.model_copy(update={field: getattr(show, field) for field in _OF_THE_SHOW})
 
 
 async def delete(database: Database, booking_id: int) -> None:

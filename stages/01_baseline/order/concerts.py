@@ -25,7 +25,7 @@ _CONCERTS = TypeAdapter(list[Concert])
 
 
 class Concerts:
-    """concert-service's concerts, as order-service sees them; each method is one call, and raises ServiceUnavailable."""
+    """concert-service's concerts, as order-service sees them. Each method is one call, or raises ServiceUnavailable."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client

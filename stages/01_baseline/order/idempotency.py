@@ -38,17 +38,15 @@ KeyHeader = Annotated[
     Header(alias="Idempotency-Key", description="1 to 255 characters; repeats the first answer for 24 hours"),
 ]
 
-# Takes the place of one that has outlived its time; a live one is left alone, and waited for if need be.
-_CLAIM = insert(IdempotencyKey).values(
+_NEW = insert(IdempotencyKey).values(
     user_id=bindparam("user_id"), key=bindparam("key"), request_hash=bindparam("request_hash")
 )
-_CLAIM = _CLAIM.on_conflict_do_update(
+# Takes the place of one that has outlived its time; a live one is left alone, and waited for if need be.
+_CLAIM = _NEW.on_conflict_do_update(
     index_elements=[IdempotencyKey.user_id, IdempotencyKey.key],
-    set_={
-        "request_hash": _CLAIM.excluded.request_hash, "status": None, "body": None, "created_at": func.now(),
-    },
+    set_={"request_hash": _NEW.excluded.request_hash, "status": None, "body": None, "created_at": func.now()},
     where=IdempotencyKey.created_at < func.now() - LIFETIME,
-).returning(IdempotencyKey.created_at)  # fmt: skip
+).returning(IdempotencyKey.created_at)
 
 _MINE = (IdempotencyKey.user_id == bindparam("my_user_id"), IdempotencyKey.key == bindparam("my_key"))
 _STORED = select(IdempotencyKey.request_hash, IdempotencyKey.status, IdempotencyKey.body).where(*_MINE)

@@ -23,7 +23,7 @@ _PEOPLE = TypeAdapter(list[Person])
 
 
 class People:
-    """user-service's users, as order-service sees them; each method is one call, and raises ServiceUnavailable."""
+    """user-service's users, as order-service sees them. Each method is one call, or raises ServiceUnavailable."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client

@@ -45,11 +45,10 @@ async def guarded(database: Database, work: Callable[[AsyncSession], Awaitable[T
         if attempt:
             RETRIES.inc()
             # Without a connection in hand: those who can commit need it more.
-            await asyncio.sleep(random.uniform(0, pause_before(attempt)))  # noqa: S311 (jitter is no secret)
+            await asyncio.sleep(random.uniform(0, pause_before(attempt)))
         try:
             async with database.transaction("SERIALIZABLE") as session:
-                result = await work(session)
-            return result
+                return await work(session)
         except DBAPIError as error:
             if not is_conflict(error):
                 raise
@@ -59,7 +58,7 @@ async def guarded(database: Database, work: Callable[[AsyncSession], Awaitable[T
 
 def pause_before(attempt: int) -> float:
     """The longest pause before an attempt, in seconds; the first attempt is number 0."""
-    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+    return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1))
 
 
 def is_conflict(error: DBAPIError) -> bool:
