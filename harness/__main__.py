@@ -29,6 +29,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "documents": Verb("harness.documents.cli", "write docs/erd.md from the models, or check that it is true"),
     "report": Verb("harness.report.cli", "draw the report of a finished run again"),
     "stages": Verb("harness.stages.cli", "check the stages, carry a fix forward, show what a stage changes"),
 }

@@ -118,6 +118,8 @@ class Variant:
 
     load: Load
     params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    only_full: bool = False
+    """Whether a first look can do without it."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,108 @@
+"""``docs/erd.md``: the tables of every stage as diagrams, made from the models."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.stages.manifest import REPOSITORY, Stage
+
+ERD = REPOSITORY / "docs" / "erd.md"
+
+# Every table has these; drawn once each, they would hide what a table is about.
+COMMON_COLUMNS = frozenset(
+    {"created_at", "created_by", "updated_at", "updated_by", "is_deleted", "deleted_at", "deleted_by"}
+)
+
+_HEAD = """\
+# Tables
+
+Made from the models by `uv run python -m harness documents write`; CI checks that it is true. Each service has a
+database of its own, and no service reads another's: a line between two databases does not exist. Most tables also have
+`created_at`, `created_by`, `updated_at`, `updated_by`, `is_deleted`, `deleted_at` and `deleted_by`, which are left out.
+"""
+
+Tables = Mapping[str, list[dict[str, Any]]]
+"""Database to its tables, as ``describe_tables`` prints them."""
+
+
+def tables_of(stage: Stage) -> Tables:
+    """The tables of ``stage``.
+
+    Raises:
+        HarnessError: its models cannot be loaded.
+    """
+    asked = subprocess.run(
+        [sys.executable, "-m", "harness.documents.describe_tables"],
+        env={**os.environ, "PYTHONPATH": f"{stage.folder}{os.pathsep}{REPOSITORY}"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if asked.returncode:
+        raise HarnessError(f"The models of {stage.id} cannot be loaded: {asked.stderr.strip().splitlines()[-1]}")
+    tables: Tables = json.loads(asked.stdout)
+    return tables
+
+
+def erd(stages: Sequence[Stage]) -> str:
+    """The text of ``docs/erd.md``: all tables of the first stage, and of each later one those that it changes."""
+    parts = [_HEAD]
+    before: Tables = {}
+    for stage in stages:
+        tables = tables_of(stage)
+        parts.append(f"## {stage.id}\n")
+        drawn = False
+        for database, found in tables.items():
+            changed = [table for table in found if table not in before.get(database, [])]
+            if changed:
+                drawn = True
+                parts += [f"### {database}\n", _diagram(changed), _indexes(changed)]
+        if not drawn:
+            parts.append("The same tables as the stage before.\n")
+        before = tables
+    return "\n".join(parts)
+
+
+def write(stages: Sequence[Stage], path: Path = ERD) -> None:
+    path.write_text(erd(stages), encoding="utf-8")
+
+
+def _diagram(tables: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["```mermaid", "erDiagram"]
+    for table in tables:
+        lines.append(f"    {table['name']} {{")
+        lines += [
+            f"        {_attribute(column)}" for column in table["columns"] if column["name"] not in COMMON_COLUMNS
+        ]
+        lines.append("    }")
+    for table in tables:
+        for column in table["columns"]:
+            if column["references"]:
+                some = "o|" if column["nullable"] else "||"
+                lines.append(f"    {column['references']} {some}--o{{ {table['name']} : {column['name']}")
+    return "\n".join([*lines, "```\n"])
+
+
+def _attribute(column: Mapping[str, Any]) -> str:
+    # Mermaid's types are one word.
+    kind = column["type"].replace(" with time zone", "tz").replace(" without time zone", "").replace(" ", "_")
+    key = " PK" if column["primary_key"] else " FK" if column["references"] else ""
+    notes = "; ".join(filter(None, ["null" if column["nullable"] else "", column["comment"].replace('"', "'")]))
+    return f"{kind} {column['name']}{key}" + (f' "{notes}"' if notes else "")
+
+
+def _indexes(tables: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        f"- `{table['name']}`: " + "; ".join(f"`{index}`" for index in table["indexes"])
+        for table in tables
+        if table["indexes"]
+    ]
+    return "\n".join(["Indexes beside the primary keys:\n", *lines, ""]) if lines else ""
