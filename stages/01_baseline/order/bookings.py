@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from prometheus_client import Counter
-from sqlalchemy import String, bindparam, cast, select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database
@@ -28,7 +28,7 @@ from order.resources import Resources
 from order.schedules import ScheduleDetail
 from order.schemas import BookedView, BookingDetailView, BookingRequest
 from order.seat_guard import guarded
-from order.seats import Seat, parse_seats
+from order.seats import SEAT, Seat, parse_seats
 
 BOOKED = Counter("order_seats_booked", "Seats that were booked.")
 TAKEN = Counter("order_seat_conflicts", "Requests that wanted a seat which was taken.")
@@ -51,8 +51,6 @@ _BOOK = text("""
     )
     RETURNING id, seat_row, seat_column
 """)
-
-SEAT = (cast(Booking.seat_row, String) + " " + cast(Booking.seat_column, String)).label("seat")
 
 _BY_ID = select(
     Booking.user_id,

@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Request
 from pydantic import BaseModel, StringConstraints
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -61,6 +61,7 @@ _OUTLIVED = (
     .limit(_TRIMMED_AT_ONCE)
     .with_for_update(skip_locked=True)
 )
+_TRIM = delete(IdempotencyKey).where(tuple_(IdempotencyKey.user_id, IdempotencyKey.key).in_(_OUTLIVED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,12 @@ def request_key(request: Request, header: str | None, body: BaseModel | None = N
 
 
 Work = Callable[[AsyncSession], Awaitable[Any]]
+
+
+async def in_transaction(database: Database, work: Work) -> Any:
+    """Does work in a transaction of its own."""
+    async with database.transaction() as session:
+        return await work(session)
 
 
 async def once(transact: Callable[[Work], Awaitable[Any]], key: RequestKey | None, work: Work) -> JSONBytes:
@@ -162,15 +169,10 @@ async def resumable(
         return (await _claim(session, key)).answer or answer
 
 
-async def trim(database: Database) -> int:
-    """Forgets keys that have outlived their time, a thousand at once; how many it were."""
-    async with database.transaction() as session:
-        outlived = [(row.user_id, row.key) for row in await session.execute(_OUTLIVED)]
-        for user_id, key in outlived:
-            await session.execute(
-                delete(IdempotencyKey).where(IdempotencyKey.user_id == user_id, IdempotencyKey.key == key)
-            )
-    return len(outlived)
+async def trim(database: Database) -> bool:
+    """Forgets keys that have outlived their time; whether there may be more of them."""
+    async with database.reading() as connection:
+        return (await connection.execute(_TRIM)).rowcount == _TRIMMED_AT_ONCE
 
 
 async def _claim(session: AsyncSession, key: RequestKey) -> _Claim:

@@ -43,6 +43,10 @@ class Refused(Exception):
         self.code = code
 
 
+class InProgress(ServiceUnavailable):
+    """The provider is working on another request under the same key; its answer will be this one's, too."""
+
+
 class Card(WireModel):
     number: str
 
@@ -169,6 +173,9 @@ class Provider:
         except ValidationError as strange:
             CALLS.labels(operation, "strange").inc()
             raise _unknown(f"HTTP {status} with a body that is none of its own") from strange
+        if code == "IDEMPOTENT_REQUEST_PROCESSING":
+            CALLS.labels(operation, "in_progress").inc()
+            raise InProgress("payment provider: another request is under way", _RETRY_AFTER_SECONDS)
         if status >= 500 or status in _UNDECIDED_STATUS or code in _UNDECIDED_CODES:
             CALLS.labels(operation, "unavailable").inc()
             raise _unknown(f"HTTP {status} {code}")

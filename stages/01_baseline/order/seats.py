@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select
+from sqlalchemy import ARRAY, BigInteger, String, any_, bindparam, cast, func, select
 
 from common.database import Database
 from common.errors import InvalidSeat, SameSeatTwice
@@ -15,6 +15,9 @@ from order.schemas import ActiveBookingsView
 
 # Nine digits: more than any venue has, and few enough for a PostgreSQL integer.
 _SEAT = re.compile(r"([1-9][0-9]{0,8}) ([1-9][0-9]{0,8})", re.ASCII)
+
+# A booking's seat as the wire has it.
+SEAT = (cast(Booking.seat_row, String) + " " + cast(Booking.seat_column, String)).label("seat")
 
 _TAKEN = (
     select(Booking.seat_row, Booking.seat_column)

@@ -18,7 +18,7 @@ class OrderSettings(ServiceSettings):
     user_service_url: str = "http://127.0.0.1:12021"
 
     hold_seconds: float = Field(default=300.0, gt=0, description="then a booking that nobody pays for is given up")
-    sweep_seconds: float = Field(default=0.5, gt=0, description="how often bookings are given up and doubts settled")
+    sweep_seconds: float = Field(default=1.0, gt=0, description="how often bookings are given up and doubts settled")
 
     payment_api_url: str = "http://127.0.0.1:12051"
     payment_secret_key: Secret = Field(validation_alias="PAYMENT_SECRET_KEY", description="the merchant's, at Toss")
