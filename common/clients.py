@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import aiohttp
+from pydantic import TypeAdapter, ValidationError
 from yarl import URL
 
 from common.context import REQUEST_ID, current_request_id
 from common.errors import NotFound, ServiceUnavailable
 from common.identity import IdentitySigner, Service
+
+T = TypeVar("T")
 
 
 class ServiceClient:
@@ -21,14 +25,21 @@ class ServiceClient:
 
     def __init__(
         self,
-        base_url: str,
+        address: str | Callable[[], str],
         *,
         own_name: str,
         signer: IdentitySigner,
         timeout_seconds: float = 10.0,
         connections: int = 512,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        """
+        Args:
+            address: the other service's base URL; or what gives it, asked anew for each call, where the service has
+                several instances.
+            timeout_seconds: for a whole answer, the wait for a connection included.
+            connections: calls at once; more wait their turn.
+        """
+        self._address = address if callable(address) else lambda: address
         self._own = Service(own_name)
         self._signer = signer
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
@@ -56,11 +67,17 @@ class ServiceClient:
         """
         return await self._ask("GET", target)
 
-    async def post(self, target: str, body: bytes) -> bytes:
-        """The body of the answer to ``POST target`` with a JSON ``body``; raises as ``get`` does."""
-        return await self._ask("POST", target, body)
+    async def post(self, target: str, body: bytes, *, timeout_seconds: float | None = None) -> bytes:
+        """The body of the answer to ``POST target`` with a JSON ``body``; raises as ``get`` does.
 
-    async def _ask(self, method: str, target: str, body: bytes | None = None) -> bytes:
+        Args:
+            timeout_seconds: for this call, in place of the client's.
+        """
+        return await self._ask("POST", target, body, timeout_seconds)
+
+    async def _ask(
+        self, method: str, target: str, body: bytes | None = None, timeout_seconds: float | None = None
+    ) -> bytes:
         if self._session is None:
             raise RuntimeError("ServiceClient.open() was not awaited")
         headers: dict[str, str] = {
@@ -70,17 +87,31 @@ class ServiceClient:
         headers[REQUEST_ID] = current_request_id()
         if body is not None:
             headers["content-type"] = "application/json"
+        base_url = self._address().rstrip("/")
+        timeout = self._timeout if timeout_seconds is None else aiohttp.ClientTimeout(total=timeout_seconds)
         request: Any = self._session.request(
-            method, URL(self._base_url + target, encoded=True), data=body, headers=headers
+            method, URL(base_url + target, encoded=True), data=body, headers=headers, timeout=timeout
         )
         try:
             async with request as response:
                 content: bytes = await response.read()
                 status: int = response.status
         except (aiohttp.ClientError, TimeoutError) as problem:
-            raise ServiceUnavailable(f"{method} {self._base_url}: {type(problem).__name__}: {problem}") from problem
+            raise ServiceUnavailable(f"{method} {base_url}: {type(problem).__name__}: {problem}") from problem
         if status == 404:
             raise NotFound(f"{method} {target}")
         if not 200 <= status < 300:
-            raise ServiceUnavailable(f"{method} {self._base_url}{target}: HTTP {status}")
+            raise ServiceUnavailable(f"{method} {base_url}{target}: HTTP {status}")
         return content
+
+
+def understood(shape: TypeAdapter[T], answer: bytes) -> T:
+    """What another service's ``answer`` says.
+
+    Raises:
+        ServiceUnavailable: it is not of that ``shape``: whoever answered is not the service that was meant.
+    """
+    try:
+        return shape.validate_json(answer)
+    except ValidationError as problem:
+        raise ServiceUnavailable(f"an answer that cannot be read: {problem.error_count()} problems") from problem

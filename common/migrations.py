@@ -1,10 +1,12 @@
 """Alembic for the services: each has its own database and its own ``migrations`` folder.
 
-``python -m common.migrations user concert order`` brings the three databases of a stage to their newest revision.
+``python -m common.migrations user concert order`` brings the three databases of a stage to their newest revision. It
+needs ``USER_DATABASE_URL`` and so on, and none of the services' other settings.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +24,7 @@ def upgrade(package: str, database_url: str) -> None:
     module = import_module(f"{package}.migrations")
     config = Config()
     config.set_main_option("script_location", str(Path(str(module.__file__)).parent).replace("%", "%%"))
-    config.attributes["database_url"] = database_url.replace("postgresql+asyncpg://", "postgresql+psycopg://", 1)
+    config.attributes["database_url"] = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
     command.upgrade(config, "head")
 
 
@@ -38,8 +40,12 @@ def run_environment(metadata: MetaData) -> None:
 
 def main(packages: list[str]) -> int:
     for package in packages:
-        settings = import_module(f"{package}.settings").load_settings()
-        upgrade(package, settings.database_url)
+        variable = f"{package.upper()}_DATABASE_URL"
+        url = os.environ.get(variable)
+        if not url:
+            print(f"{package}: {variable} is not set", file=sys.stderr)
+            return 2
+        upgrade(package, url)
         print(f"{package}: at the newest revision", flush=True)
     return 0
 

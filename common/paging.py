@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -41,7 +41,11 @@ Paging = Annotated[PageRequest, Query()]
 
 
 class Page(WireModel, Generic[T]):
-    """One page of a longer list."""
+    """One page of a longer list.
+
+    A page is made of its parametrised class (``Page[ConcertView]``), which knows what its elements are: that makes it
+    cheaper to serialise, and what was serialised can be read back as what it was.
+    """
 
     content: list[T]
     number: int
@@ -54,7 +58,7 @@ class Page(WireModel, Generic[T]):
     empty: bool
 
     @classmethod
-    def of(cls, content: list[T], request: PageRequest, total: int) -> Page[T]:
+    def of(cls, content: list[T], request: PageRequest, total: int) -> Self:
         """The page that answers ``request``, when there are ``total`` elements in all."""
         pages = -(-total // request.size)
         return cls.model_construct(
@@ -68,6 +72,11 @@ class Page(WireModel, Generic[T]):
             last=request.page + 1 >= pages,
             empty=not content,
         )
+
+    def showing(self, view: type[W], content: Sequence[W]) -> Page[W]:
+        """The same page with each of its elements as another ``view``."""
+        page: type[Page[W]] = Page[view]  # type: ignore[valid-type]
+        return page.model_construct(**{**self.__dict__, "content": list(content)})
 
 
 class PageQuery(Generic[W]):
@@ -93,6 +102,7 @@ class PageQuery(Generic[W]):
             tie_breaker: the id; comes last in every ordering, so that no row is on two pages.
         """
         self._view = view
+        self._page: type[Page[W]] = Page[view]  # type: ignore[valid-type]
         self._rows = rows
         self._fields = list(rows.selected_columns.keys())
         self._sortable = sortable
@@ -119,7 +129,7 @@ class PageQuery(Generic[W]):
                 total = 0
             else:
                 total = (await connection.execute(self._count, parameters)).scalar_one()
-        return Page.of(as_views(self._view, self._fields, rows), request, total)
+        return self._page.of(as_views(self._view, self._fields, rows), request, total)
 
     def _build(self, sort: tuple[str, ...]) -> Rows:
         return (

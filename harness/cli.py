@@ -6,6 +6,8 @@ import argparse
 import errno
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,10 +17,10 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, first_line
 from harness.faults.model import Fault, parse_fault
 from harness.launch.instance_size import MIN_CPUS
-from harness.launch.ports import GATEWAY_PORT, ContractPorts
+from harness.launch.ports import GATEWAY_PORT, HIGHEST_BASE, ContractPorts
 from harness.launch.running import PAYMENT
 from harness.run.options import PROFILES, REPORTS, SERVICE_CPUS, RunOptions
 from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
@@ -37,11 +39,18 @@ A ticketing platform, built five times, and one harness that compares the five.
   run_all.py full               figures to quote: three repeats in turns, with spread and verdicts
   run_all.py quick --stages 01 --scenarios concert_list
   run_all.py full --instance-cpus none       the uncapped speed of this machine
-  run_all.py up 01              start one stage, seeded, to look at; Ctrl-C stops it
+  run_all.py up 01              start one stage, seeded, to look at; Ctrl-C stops it (`up --help` tells more)
 
+A stage takes about a minute and a half in `quick`, and about ten minutes in `full`.
 Servers (PostgreSQL, Valkey, Kafka) are started for the run and stopped after it; nothing has to be installed.
 The result is reports/latest/report.html. Exit code: 0 all audits kept, 1 an audit was broken, 2 it could not run.
 """
+
+
+_DATASET_HELP = "; ".join(
+    f"{name}: {data.concerts:,} concerts, {data.schedules:,} schedules, {data.bookings:,} bookings"
+    for name, data in DATASETS.items()
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,16 +69,33 @@ def main(argv: Sequence[str]) -> int:
         with orderly_interrupts():
             if argv and argv[0] == "up":
                 return _up(_up_parser().parse_args(argv[1:]), console)
-            return _measure(_measure_parser().parse_args(argv), argv, console)
+            return _measure(_parsed(argv), argv, console)
     except HarnessError as problem:
         return _refuse(problem.message, problem.hint)
     except Interrupted as stopped:
         print("Stopped; everything that was started has been ended.", file=sys.stderr)
         return stopped.exit_code
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
             return _refuse("The disk is full.", f"Free space (old runs are in {REPORTS}) and try again.")
-        raise
+        return _refuse(
+            f"Something went wrong that should not: {type(problem).__name__}: {first_line(problem)}",
+            f"The traceback is in {_keep_traceback()}; everything that was started has been ended.",
+        )
+
+
+def _keep_traceback() -> Path:
+    """Writes the traceback of the exception being handled where a bug report can find it."""
+    file = Path(tempfile.gettempdir()) / f"fortickets-traceback-{os.getpid()}.txt"
+    file.write_text(traceback.format_exc())
+    return file
+
+
+def _parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a measurement; the first word has to be a profile or an option."""
+    if argv and not argv[0].startswith("-"):
+        _named(argv[0], [*PROFILES, "up"], "profile")
+    return _measure_parser().parse_args(argv)
 
 
 def _refuse(message: str, hint: str) -> int:
@@ -82,13 +108,13 @@ def _refuse(message: str, hint: str) -> int:
 def _measure_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="run_all.py", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     profiles = "; ".join(f"{profile.name}: {profile.text}" for profile in PROFILES.values())
-    parser.add_argument("profile", nargs="?", default=DEFAULT_PROFILE, metavar="PROFILE", help=f"{profiles}; up STAGE")
+    parser.add_argument("profile", nargs="?", default=DEFAULT_PROFILE, metavar="PROFILE", help=profiles)
     what = parser.add_argument_group("what is measured")
     what.add_argument("--stages", nargs="+", metavar="STAGE", help="such as 01 or 02_cache (default: all there are)")
     what.add_argument(
         "--scenarios", nargs="+", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)} (default: all of them)"
     )
-    what.add_argument("--dataset", default="default", metavar="SIZE", help=f"{' or '.join(DATASETS)}")
+    what.add_argument("--dataset", default="default", metavar="SIZE", help=_DATASET_HELP)
     how = parser.add_argument_group("how it is measured")
     how.add_argument("--repeats", type=_count, metavar="N", help="of every cell, in turns; verdicts need at least 3")
     how.add_argument("--seconds", type=_seconds, metavar="S", help="measured in each cell")
@@ -128,7 +154,7 @@ def _up_parser() -> argparse.ArgumentParser:
     parser.add_argument("stage", metavar="STAGE", help="such as 01 or 02_cache")
     parser.add_argument(
         "--port-base",
-        type=int,
+        type=_port_base,
         default=GATEWAY_PORT,
         metavar="PORT",
         help=f"the gateway's port; services are at +10, +20, +30 (default: {GATEWAY_PORT})",
@@ -139,7 +165,7 @@ def _up_parser() -> argparse.ArgumentParser:
         metavar="SCENARIO=FILE",
         help="also write what `locust -f scenarios/SCENARIO/locustfile.py` needs",
     )
-    parser.add_argument("--dataset", default="default", metavar="SIZE", help=f"{' or '.join(DATASETS)}")
+    parser.add_argument("--dataset", default="default", metavar="SIZE", help=_DATASET_HELP)
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the data (default: 1)")
     _add_provider(parser)
     return parser
@@ -160,7 +186,7 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], console: Consol
     from harness.run.execute import execute
     from harness.run.progress import Narrator
 
-    profile = PROFILES[_named(arguments.profile, [*PROFILES, "up"], "profile")]
+    profile = PROFILES[_named(arguments.profile, list(PROFILES), "profile")]
     wanted = arguments.scenarios or list(SCENARIOS)
     stages = [find_stage(name) for name in arguments.stages] if arguments.stages else discover_stages(STAGES_ROOT)
     options = RunOptions(
@@ -179,6 +205,7 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], console: Consol
         reports=arguments.reports.absolute(),
         arguments=tuple(argv),
     )
+    _refuse_idle_faults(options)
     outcome = execute(options, Narrator(console))
     print_summary(outcome.summary, Console())
     print(f"\nReport: {_shown(outcome.report)}")
@@ -217,6 +244,16 @@ def _faults(texts: Sequence[str], stages: Sequence[Stage]) -> tuple[Fault, ...]:
     return tuple(parse_fault(text, set.intersection(*known)) for text in texts)
 
 
+def _refuse_idle_faults(options: RunOptions) -> None:
+    """A fault that would strike behind the end of the measurement would be reported, and not have been."""
+    for fault in options.faults:
+        if not options.exact and fault.at_seconds + fault.down_seconds >= options.seconds:
+            raise HarnessError(
+                f"The fault {fault} would not be over when the measurement ends, after {options.seconds:g} s.",
+                "Measure longer with --seconds, or let it strike earlier.",
+            )
+
+
 def _named(name: str, known: Sequence[str], kind: str) -> str:
     """``name``, if it is one of ``known``.
 
@@ -231,14 +268,22 @@ def _named(name: str, known: Sequence[str], kind: str) -> str:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError("must be between 1 and 100")
-    return value
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError("must be a whole number between 1 and 100")
+    return int(text)
+
+
+def _port_base(text: str) -> int:
+    if not text.isdecimal() or not 1024 <= int(text) <= HIGHEST_BASE:
+        raise argparse.ArgumentTypeError(f"must be a port between 1024 and {HIGHEST_BASE}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a number of seconds") from None
     if not 0.5 <= value <= 600:
         raise argparse.ArgumentTypeError("must be between 0.5 and 600 seconds")
     return value

@@ -13,3 +13,8 @@ class HarnessError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def first_line(problem: BaseException) -> str:
+    """The first line of what an exception says, for a sentence."""
+    return next(iter(str(problem).strip().splitlines()), "")

@@ -1,4 +1,4 @@
-"""What a Locust process is told: written by the harness (or by ``run_all.py up --json``), read by the Locust file."""
+"""What a Locust process is told: written by the harness (or by ``run_all.py up --load-plan``), read by the load."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LoadPlan:
     """Requests a second, for the ``open`` shape."""
     refusals: list[int] = field(default_factory=list)
     """Codes that are a definite business answer."""
-    keep_every: int = 200
+    keep_every: int = 50
     """One answer in so many is kept for the audit."""
 
     def save(self, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,10 +11,14 @@ import pytest
 from harness.launch import RunningStage, Secrets, launch
 from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, provision
-from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages
+from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
 from harness.supervise import Supervisor, sweep_leftovers
 
 STAGES = discover_stages(STAGES_ROOT)
+
+# Package names repeat in every stage: tests that import a stage's code see one stage a run, the first unless told.
+STAGE_ON_PATH = find_stage(os.environ.get("FORTICKETS_STAGE", STAGES[0].id))
+sys.path.insert(0, str(STAGE_ON_PATH.folder))
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,8 @@ class Wiring:
     service_urls: Mapping[str, str]
     """Package to the base URL of its first instance."""
     secrets: Secrets
+    prefix: str
+    """Of Redis keys and Kafka topics: what an earlier start of a stage left on the same server is not seen."""
     ledger: Path
     """The payment simulator's own record of what was paid and given back."""
     seed: int
@@ -47,32 +49,45 @@ def process_environment(wiring: Wiring, package: str, port: int) -> dict[str, st
     """The whole environment of one process of ``package``."""
     prefix = package.upper()
     environment = {
-        **_inherited(),
-        "PYTHONPATH": os.pathsep.join([str(wiring.stage.folder), str(REPOSITORY)]),
-        "PYTHONUNBUFFERED": "1",
+        **_base(wiring),
         f"{prefix}_PORT": str(port),
-        "IDENTITY_KEY": wiring.secrets.identity,
         **_own(wiring, package),
+        **(_servers(wiring) if package in wiring.stage.services else {}),
     }
     return environment | {key: value for key, value in wiring.overrides.items() if key.startswith(f"{prefix}_")}
 
 
 def migration_environment(wiring: Wiring) -> dict[str, str]:
-    """One environment that has the settings of every service with a database."""
-    merged: dict[str, str] = {}
-    for package in wiring.database_urls:
-        merged |= process_environment(wiring, package, 1)
-    return merged
+    """Where the databases are, and nothing else that is secret."""
+    urls = {f"{package.upper()}_DATABASE_URL": url for package, url in wiring.database_urls.items()}
+    return {**_base(wiring), **urls}
+
+
+def _base(wiring: Wiring) -> dict[str, str]:
+    path = os.pathsep.join([str(wiring.stage.folder), str(REPOSITORY)])
+    return {**_inherited(), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def _servers(wiring: Wiring) -> dict[str, str]:
+    """Redis and Kafka, where the stage names them, with a prefix that keeps two stages apart on one server."""
+    found: dict[str, str] = {}
+    if "redis" in wiring.stage.infrastructure:
+        found |= {"REDIS_URL": wiring.infrastructure.redis_url, "REDIS_PREFIX": f"{wiring.prefix}:"}
+    if "kafka" in wiring.stage.infrastructure:
+        found |= {"KAFKA_BOOTSTRAP": wiring.infrastructure.kafka_bootstrap, "KAFKA_PREFIX": f"{wiring.prefix}."}
+    return found
 
 
 def _own(wiring: Wiring, package: str) -> dict[str, str]:
+    identity = {"IDENTITY_KEY": wiring.secrets.identity}
     match package:
         case "gateway":
             behind = {name: url for name, url in wiring.service_urls.items() if name not in _NOT_BEHIND_THE_GATEWAY}
             urls = {f"{name}-service": url for name, url in behind.items()}
-            return {"JWT_SECRET": wiring.secrets.jwt, "GATEWAY_SERVICE_URLS": json.dumps(urls)}
+            return {**identity, "JWT_SECRET": wiring.secrets.jwt, "GATEWAY_SERVICE_URLS": json.dumps(urls)}
         case "user":
             return {
+                **identity,
                 "JWT_SECRET": wiring.secrets.jwt,
                 "USER_DATABASE_URL": wiring.database_urls["user"],
                 "USER_SELLER_CODE": wiring.secrets.seller_code,
@@ -80,11 +95,13 @@ def _own(wiring: Wiring, package: str) -> dict[str, str]:
             }
         case "concert":
             return {
+                **identity,
                 "CONCERT_DATABASE_URL": wiring.database_urls["concert"],
                 "CONCERT_ORDER_SERVICE_URL": wiring.service_urls["order"],
             }
         case "order":
             return {
+                **identity,
                 "ORDER_DATABASE_URL": wiring.database_urls["order"],
                 "ORDER_CONCERT_SERVICE_URL": wiring.service_urls["concert"],
                 "ORDER_USER_SERVICE_URL": wiring.service_urls["user"],
@@ -97,8 +114,10 @@ def _own(wiring: Wiring, package: str) -> dict[str, str]:
                 "PAYMENT_LEDGER": str(wiring.ledger),
                 "PAYMENT_SEED": str(wiring.seed),
             }
+        case "noop":
+            return identity
         case _:
-            return {}
+            raise ValueError(f"no process is called {package}")
 
 
 def _inherited() -> dict[str, str]:

@@ -12,6 +12,7 @@ GATEWAY_PORT = 12011
 # The contract's default ports, as distances from the gateway's; a service's further replicas follow its first.
 OFFSETS: Mapping[str, int] = {"gateway": 0, "user": 10, "concert": 20, "order": 30, "payment": 40, "noop": 50}
 MAX_REPLICAS_ON_CONTRACT_PORTS = 10
+HIGHEST_BASE = 65_535 - max(OFFSETS.values()) - MAX_REPLICAS_ON_CONTRACT_PORTS
 
 
 @dataclass(frozen=True)

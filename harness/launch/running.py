@@ -18,7 +18,7 @@ from harness.launch.ports import FreePorts, Ports
 from harness.launch.secrets import Secrets
 from harness.provision import Infrastructure
 from harness.stages.manifest import REPOSITORY, Stage
-from harness.supervise import ManagedProcess, Supervisor
+from harness.supervise import ManagedProcess, Supervisor, free_port
 
 READY_SECONDS = 60.0
 _POLL_SECONDS = 0.03
@@ -163,6 +163,7 @@ def launch(
             component: f"http://127.0.0.1:{addresses[0]}" for component, addresses in plan.items() if addresses[0]
         },
         secrets=secrets,
+        prefix=f"ft{token_hex(3)}",
         ledger=supervisor.scratch / f"payments-{stage.id}-{token_hex(4)}.sqlite3",
         seed=seed,
         overrides=overrides or {},
@@ -188,12 +189,18 @@ def launch(
     return running
 
 
+def check_ports(stage: Stage, ports: Ports) -> None:
+    """Raises HarnessError if a port that ``stage`` needs is occupied, before anything is started for it."""
+    _instances(stage, ports, with_noop=False)
+
+
 def _instances(stage: Stage, ports: Ports, with_noop: bool) -> dict[str, list[int]]:
     """Component to the port of each of its instances."""
     plan: dict[str, list[int]] = {
         str(name): [ports.port(str(name), replica) for replica in range(spec.replicas)]
         for name, spec in stage.services.items()
     }
+    plan |= {name: [free_port() for _ in range(worker.replicas)] for name, worker in stage.workers.items()}
     plan[PAYMENT] = [ports.port(PAYMENT, 0)]
     if with_noop:
         plan[NOOP] = [ports.port(NOOP, 0)]
@@ -203,12 +210,17 @@ def _instances(stage: Stage, ports: Ports, with_noop: bool) -> dict[str, list[in
 def _start(
     wiring: Wiring, supervisor: Supervisor, component: str, replica: int, port: int, log_folder: Path
 ) -> ManagedProcess:
-    package = _PACKAGES.get(component, component)
     name = component if replica == 0 else f"{component}-{replica + 1}"
+    worker = wiring.stage.workers.get(component)
+    if worker is not None:
+        # A worker answers /health on a port of its own, and has the settings of the service that it works for.
+        command, package = [sys.executable, "-m", worker.module], worker.package
+    else:
+        command, package = [sys.executable, "-m", "common.serve", _PACKAGES.get(component, component)], component
     return supervisor.spawn(
         name,
-        [sys.executable, "-m", "common.serve", package],
-        env=process_environment(wiring, component, port),
+        command,
+        env=process_environment(wiring, package, port),
         cwd=REPOSITORY,
         log=log_folder / f"{name}.log",
         grace_seconds=15.0,

@@ -23,6 +23,7 @@ def run_load(
     supervisor: Supervisor,
     *,
     folder: Path,
+    log: Path,
     samples: Path,
     on_started: Callable[[ManagedProcess], None],
     on_measuring: Callable[[], None],
@@ -36,9 +37,10 @@ def run_load(
     Raises:
         HarnessError: the load process failed, or did not end in time.
     """
-    plan_file, result_file, log = folder / "plan.json", folder / "result.json", folder / "locust.log"
-    for leftover in (result_file, log):
-        leftover.unlink(missing_ok=True)
+    plan_file, result_file = folder / "plan.json", folder / "result.json"
+    result_file.unlink(missing_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(b"")
     plan.save(plan_file)
     samples.parent.mkdir(parents=True, exist_ok=True)
     process = supervisor.spawn(

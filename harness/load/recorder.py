@@ -35,7 +35,7 @@ class Recorder:
         self.answers: list[Answer] = []
         self._begun: float | None = None
         self.seconds = 0.0
-        self._seen = 0
+        self._succeeded = 0
         self._late = 0
         self._dropped = 0
 
@@ -67,8 +67,10 @@ class Recorder:
         status = getattr(response, "status_code", 0) or 0
         outcome = OK if exception is None and status == 200 else self._other(status, exception, response)
         self._requests.append((since, response_time, name, status, outcome))
-        self._seen += 1
-        if outcome is OK and self._seen % self._keep_every == 1:
+        if outcome is not OK:
+            return
+        self._succeeded += 1
+        if (self._succeeded - 1) % self._keep_every == 0:
             parts = urlsplit(response.url)
             path = f"{parts.path}?{parts.query}" if parts.query else parts.path
             self.answers.append(Answer(request_type, path, response.text))
@@ -90,18 +92,16 @@ class Recorder:
         histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
         # Whole seconds only: a bucket that was measured for a moment would look like a collapse.
         buckets = max(1, int(self.seconds))
-        succeeded, refused, failed = ([0] * buckets for _ in range(3))
+        succeeded, failed = [0] * buckets, [0] * buckets
         outcomes: Counter[str] = Counter()
         total_ms = 0.0
         for since, latency, _, _, outcome in self._requests:
             outcomes[outcome] += 1
-            series = failed if outcome != REFUSED else refused
             if outcome == OK:
                 histogram.record_value(max(_LOWEST_US, round(latency * 1000)))
                 total_ms += latency
-                series = succeeded
-            if since < buckets:
-                series[int(since)] += 1
+            if since < buckets and outcome != REFUSED:
+                (succeeded if outcome == OK else failed)[int(since)] += 1
         count = outcomes[OK]
 
         def percentile(share: float) -> float | None:

@@ -103,7 +103,8 @@ def banner(summary: Summary) -> Banner:
         text = f"{_count(checks, 'check')}; violations only where {stages} declares a known defect."
         return Banner("warn", "Audits passed, with declared defects", text)
     if checks:
-        return Banner("good", "All audits passed", f"{_count(checks, 'check')}, nothing oversold, lost or doubled.")
+        rules = ", ".join(sorted({audit.rule.replace("_", " ") for audit in summary.audits}))
+        return Banner("good", "All audits passed", f"{_count(checks, 'check')}: {rules}.")
     return Banner("none", "No audit was made", "This run checked no correctness rule, so it shows speed alone.")
 
 

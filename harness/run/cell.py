@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import psycopg
 from argon2 import PasswordHasher
 
 from common.tokens import issue_token
-from harness.errors import HarnessError
+from harness.errors import HarnessError, first_line
 from harness.faults import FaultRun, Injector
 from harness.launch import RunningStage
 from harness.launch.instance_size import CpuCaps
@@ -19,7 +22,7 @@ from harness.provision import Component
 from harness.run.options import RunOptions
 from harness.sample import Sampler, Snapshot
 from harness.sample.sampler import cpus_in_use
-from harness.store.samples import sample_path
+from harness.store.samples import params_suffix, sample_path
 from harness.store.summary import Params
 from harness.supervise import ManagedProcess
 from scenarios.dataset import Dataset, seed_databases, seed_ledger
@@ -59,8 +62,9 @@ class CellResult:
 
 def seed(running: RunningStage, dataset: Dataset) -> CellState:
     """Fills the stage's databases and mints the load's tokens."""
-    seed_databases(running.database_urls, dataset, PASSWORD_HASH)
-    seed_ledger(running.ledger, dataset)
+    with _failing_servers_named("seeded"):
+        seed_databases(running.database_urls, dataset, PASSWORD_HASH)
+        seed_ledger(running.ledger, dataset)
     return CellState(
         database_urls=running.database_urls,
         dataset=dataset,
@@ -68,6 +72,17 @@ def seed(running: RunningStage, dataset: Dataset) -> CellState:
         tokens=[issue_token(user, running.secrets.jwt) for user in dataset.load_users],
         ledger=running.ledger,
     )
+
+
+@contextmanager
+def _failing_servers_named(what: str) -> Iterator[None]:
+    """A database or ledger that cannot be used is a person's to mend: a full disk, a server that was stopped."""
+    try:
+        yield
+    except (psycopg.Error, sqlite3.Error) as problem:
+        raise HarnessError(
+            f"The data could not be {what}: {first_line(problem)}", "Is the disk full? The servers' logs tell more."
+        ) from problem
 
 
 def load_plan(scenario: Scenario, load: Load, state: CellState, options: RunOptions, repeat: int) -> LoadPlan:
@@ -145,6 +160,7 @@ def run_cell(
             plan,
             running.supervisor,
             folder=running.supervisor.scratch,
+            log=folder / "logs" / running.stage.id / f"locust-{scenario.id}{params_suffix(params)}-r{repeat}.log",
             samples=samples,
             on_started=started,
             on_measuring=measuring,
@@ -157,7 +173,8 @@ def run_cell(
     running.await_ready()
     if len(bounds) != 2:
         raise HarnessError(f"The load of {scenario.id} on {running.stage.id} ended before it was measured.")
-    audited = scenario.audit(replace(state, answers=load.answers, attempts=load.attempts))
+    with _failing_servers_named("audited"):
+        audited = scenario.audit(replace(state, answers=load.answers, attempts=load.attempts))
     before, after = bounds
     return CellResult(
         stage=running.stage.id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets as random_names
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -11,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, first_line
 from harness.launch import Secrets, launch
 from harness.launch.environment import DATABASES
 from harness.launch.instance_size import CpuCaps, open_caps
 from harness.provision import Component, Infrastructure, provision
 from harness.provision.databases import create_database, drop_database
 from harness.run.cell import CellResult, run_cell
+from harness.run.folder import new_folder
 from harness.run.leave import Outcome, leave_behind
 from harness.run.machine import describe_machine
 from harness.run.options import RunOptions
@@ -52,7 +54,7 @@ def execute(options: RunOptions, narrator: Narrator) -> Outcome:
         HarnessError: something that a person can act on; whatever was started has been stopped.
     """
     started, clock = datetime.now(UTC), time.monotonic()
-    folder = _new_folder(options, started)
+    folder = new_folder(options.reports, options.profile, started)
     for sentence in sweep_leftovers():
         narrator.say(sentence)
     with ExitStack() as stack:
@@ -66,14 +68,20 @@ def execute(options: RunOptions, narrator: Narrator) -> Outcome:
         dataset = replace(DATASETS[options.dataset], seed=options.seed, today=first_of_month(started.date()))
         run = _Run(options, folder, supervisor, infrastructure, caps, dataset, narrator)
         stack.callback(_drop_databases, run)
-        _measure(run)
+        stopped = _measure(run)
         machine = describe_machine(infrastructure)
         servers = infrastructure.servers
         settings = {
             f"{server.component.value}: {name}": value for server in servers for name, value in server.settings.items()
         }
+    if not run.results:
+        # The logs stay if something failed, since the error names them.
+        if isinstance(stopped, KeyboardInterrupt):
+            shutil.rmtree(folder)
+        assert stopped is not None, "a run without cells is refused before it starts"
+        raise stopped
     narrator.say("Drawing the report")
-    return leave_behind(
+    outcome = leave_behind(
         options,
         folder,
         started=started,
@@ -83,7 +91,12 @@ def execute(options: RunOptions, narrator: Narrator) -> Outcome:
         settings=settings,
         results=run.results,
         ready_seconds=run.ready_seconds,
+        incomplete="" if stopped is None else f"{type(stopped).__name__}: {first_line(stopped)}",
     )
+    if stopped is not None:
+        narrator.say(f"What was measured until then: {outcome.report}")
+        raise stopped
+    return outcome
 
 
 def first_of_month(day: date) -> date:
@@ -91,7 +104,16 @@ def first_of_month(day: date) -> date:
     return day.replace(day=1)
 
 
-def _measure(run: _Run) -> None:
+def _measure(run: _Run) -> HarnessError | KeyboardInterrupt | None:
+    """Measures every cell; what broke it off before the last one, if anything did."""
+    try:
+        _measure_all(run)
+    except (HarnessError, KeyboardInterrupt) as stopped:
+        return stopped
+    return None
+
+
+def _measure_all(run: _Run) -> None:
     options = run.options
     cells = options.repeats * len(options.stages) * len(options.cells)
     turns = random.Random(options.seed)
@@ -165,19 +187,3 @@ def _drop_databases(run: _Run) -> None:
     for urls in run.databases.values():
         for url in urls.values():
             drop_database(run.infrastructure, url.rpartition("/")[2].partition("?")[0])
-
-
-def _new_folder(options: RunOptions, started: datetime) -> Path:
-    name = f"{started:%Y%m%d-%H%M%S}-{options.profile}"
-    folder = options.reports / name
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        folder = options.reports / f"{name}-{random_names.token_hex(2)}"
-        folder.mkdir()
-    except OSError as problem:
-        raise HarnessError(
-            f"The report folder {folder} cannot be made: {problem.strerror}.",
-            "Free space or choose another with --reports.",
-        ) from problem
-    return folder

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from harness.launch.instance_size import CpuCaps
+from harness.launch.running import UNCAPPED
 from harness.report.extras import FILE_NAME as EXTRAS_FILE
 from harness.report.extras import DiffFile, RawLink, ReportExtras, StageDiff, Table, save_extras
 from harness.report.render import render
@@ -55,13 +56,15 @@ def leave_behind(
     settings: Mapping[str, str],
     results: Sequence[CellResult],
     ready_seconds: Mapping[str, Sequence[float]],
+    incomplete: str = "",
 ) -> Outcome:
     """Writes the files of a finished run and points ``latest`` at it."""
     cells = summarise.cells_of(results)
-    stages = [summarise.stage_record(stage, options.instance_size) for stage in options.stages]
+    # What was asked for counts only where the machine enforced it.
+    size = UNCAPPED if caps.applied == "none" else options.instance_size
+    stages = [summarise.stage_record(stage, size) for stage in options.stages]
     by_id = {stage.id: stage for stage in options.stages}
-    found = [m for cell in cells for m in summarise.measurements(cell, options.instance_size, machine.cores)]
-    size = options.instance_size
+    found = [m for cell in cells for m in summarise.measurements(cell, size, machine.cores)]
     run = Run(
         id=folder.name,
         started=started,
@@ -70,7 +73,7 @@ def leave_behind(
         machine=machine,
         provider=options.provider,
         instance_size=InstanceSize(
-            requested="none" if size.service is None else f"{size.service:g}",
+            requested="none" if options.service_cpus is None else f"{options.service_cpus:g}",
             applied=caps.applied,
             components={name: size.of(name) for stage in stages for name in stage.instances},
         ),
@@ -84,7 +87,7 @@ def leave_behind(
             "repeats": options.repeats,
             "exact request counts": options.exact,
         },
-        caveats=_caveats(options, caps),
+        caveats=_caveats(options, caps, incomplete),
         revision=revision(),
     )
     summary = Summary(
@@ -117,8 +120,9 @@ def leave_behind(
     return Outcome(summary, folder)
 
 
-def _caveats(options: RunOptions, caps: CpuCaps) -> list[str]:
-    sentences = [
+def _caveats(options: RunOptions, caps: CpuCaps, incomplete: str) -> list[str]:
+    sentences = [f"The run was broken off before its last cell ({incomplete})."] if incomplete else []
+    sentences += [
         "Platform, servers and load generator share one machine; compare stages within this run, not with other runs.",
         "throughput counts answers of 200 that came within the measured time.",
     ]

@@ -40,6 +40,8 @@ class Narrator:
     def begin(self, cell: str) -> None:
         """The next cell begins."""
         self._cell = cell
+        if self._progress is None:
+            self.say(f"  {cell} …")
         self.step("starting")
 
     def step(self, what: str) -> None:

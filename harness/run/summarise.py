@@ -36,7 +36,7 @@ def stage_record(stage: Stage, size: InstanceSize) -> StageRecord:
         id=stage.id,
         title=stage.title,
         improvement=stage.improvement,
-        cpu_budget=budget or None,
+        cpu_budget=round(budget, 4) or None,
         hypotheses=[
             Hypothesis(
                 id=claim.id,
@@ -84,22 +84,23 @@ def measurements(repeats: Sequence[CellResult], size: InstanceSize, cores: int) 
     }
     for metric in sorted({name for repeat in repeats for name in repeat.metrics}):
         columns[metric] = [repeat.metrics.get(metric) for repeat in repeats]
+    missed = next((f"{run.fault}: {run.problem}" for repeat in repeats for run in repeat.faults if run.problem), None)
     return [
         found
         for metric, values in columns.items()
-        if (found := _measurement(first, metric, values, limited_by)) is not None
+        if (found := _measurement(first, metric, values, limited_by, missed)) is not None
     ]
 
 
 def _measurement(
-    cell: CellResult, metric: str, values: Sequence[float | None], limited_by: str | None
+    cell: CellResult, metric: str, values: Sequence[float | None], limited_by: str | None, missed: str | None
 ) -> Measurement | None:
-    """One metric; a repeat in which nothing succeeded has no latency and no cost, and makes the metric invalid."""
+    """One metric. It is invalid where a repeat has no value for it, or a fault was not what was asked for."""
     known = [value for value in values if value is not None]
     if not known:
         return None
     missing = len(values) - len(known)
-    note = f"nothing succeeded in {missing} of {len(values)} repeats" if missing else None
+    note = missed or (f"nothing succeeded in {missing} of {len(values)} repeats" if missing else None)
     return measure(
         cell.stage, cell.scenario, cell.params, metric, known, limited_by=limited_by, valid=not missing, note=note
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -16,9 +18,11 @@ from harness.errors import HarnessError
 from harness.launch import RunningStage, Secrets, launch
 from harness.launch.environment import DATABASES
 from harness.launch.ports import Ports
+from harness.launch.running import check_ports
 from harness.provision import Component, create_database, drop_database, provision
 from harness.run.cell import PASSWORD, seed
-from harness.run.options import ProviderName
+from harness.run.folder import new_folder
+from harness.run.options import REPORTS, ProviderName
 from harness.run.progress import Narrator
 from harness.stages.manifest import Stage
 from harness.supervise import Interrupted, Supervisor, sweep_leftovers
@@ -50,11 +54,15 @@ def up(options: UpOptions, narrator: Narrator) -> None:
     Raises:
         HarnessError: it cannot be started, or a process of it ended.
     """
+    check_ports(options.stage, options.ports)
+    for file in filter(None, (options.json_file, options.load_plan[1] if options.load_plan else None)):
+        _write_private(file, "")
     for sentence in sweep_leftovers():
         narrator.say(sentence)
+    # Kept if the stage fails, since the error names them; otherwise they have been shown, and are removed.
+    logs = new_folder(REPORTS, f"up-{options.stage.id}", datetime.now(UTC)) / "logs"
     with ExitStack() as stack:
         supervisor = stack.enter_context(Supervisor(f"up {options.stage.id}"))
-        logs = supervisor.scratch / "logs"
         infrastructure = stack.enter_context(
             provision(options.provider, supervisor, log_folder=logs / "servers", report=narrator.say)
         )
@@ -90,6 +98,7 @@ def up(options: UpOptions, narrator: Narrator) -> None:
             _follow(running, logs)
         except Interrupted:
             narrator.say("Stopping")
+    shutil.rmtree(logs.parent)
 
 
 def _describe(running: RunningStage, dataset: Dataset) -> dict[str, object]:

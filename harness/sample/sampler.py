@@ -39,7 +39,7 @@ class _Tree:
     def cpu_seconds(self) -> float:
         total = 0.0
         for process in self.members():
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 times = process.cpu_times()
                 total += times.user + times.system
                 if process is self._root:

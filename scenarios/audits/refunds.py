@@ -71,7 +71,8 @@ def refund_done_ms(state: CellState) -> dict[str, float]:
     waits = []
     for attempt in state.attempts:
         if _is_accepted(attempt):
-            waits += [refund.at_ms - attempt.sent_at * 1000 for refund in refunds.get(keys[_booking_of(attempt)], [])]
+            done = refunds.get(keys.get(_booking_of(attempt), ""), [])
+            waits += [refund.at_ms - attempt.sent_at * 1000 for refund in done]
     return {"refund_done_ms": max(0.0, statistics.median(waits))} if waits else {}
 
 

@@ -8,7 +8,6 @@ from locust.exception import StopUser
 from scenarios.client import PlatformUser
 from scenarios.dataset import free_seat
 
-
 STRIDE = 1_009
 """A prime that divides no data set's number of shows."""
 

@@ -201,6 +201,13 @@ def test_a_cancellation_that_was_forgotten_is_seen(state: CellState, order: psyc
     assert violations(after) == {**KEPT, "accepted_cancellations_end_canceled": 1}
 
 
+def test_a_canceled_booking_that_is_gone_is_seen(state: CellState, order: psycopg.Connection[Any]) -> None:
+    order.execute("DELETE FROM bookings WHERE id = 1")
+    after = replace(state, attempts=[canceled(1)])
+    assert violations(after)["accepted_cancellations_end_canceled"] == 1
+    assert refunds.refund_done_ms(after) == {}
+
+
 def test_a_missing_refund_is_seen(state: CellState, order: psycopg.Connection[Any]) -> None:
     set_status(order, 1, "CANCELED")
     assert violations(replace(state, attempts=[canceled(1)])) == {**KEPT, "refunded_exactly_once": 1}

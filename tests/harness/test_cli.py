@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     ("arguments", "offered"),
     [
         (("quikc",), "Did you mean quick?"),
+        (("upp", "01"), "Did you mean up?"),
         (("quick", "--scenarios", "concert_lst"), "Did you mean concert_list?"),
         (("quick", "--stages", "01_basline"), "01_baseline"),
         (("up", "99"), "01_baseline"),
@@ -56,6 +58,14 @@ def test_the_nearest_name_is_offered(
         ("quick", "--provider", "docker-swarm"),
         ("quick", "--nonsense"),
         ("up",),
+        ("up", "01", "--port-base", "70000"),
+        ("up", "01", "--port-base", "-5"),
+        ("up", "01", "--json", "/nonexistent/folder/stage.json"),
+        ("up", "01", "--load-plan", "concert_list=/nonexistent/folder/plan.json"),
+        ("quick", "--stages", "01", "--fault", "kill:order@100s"),
+        ("quick", "--stages", "01", "--fault", "kill:ordr@1s"),
+        ("quick", "--stages", "01", "--fault", "pause:postgres@1s"),
+        ("quick", "--stages", "01", "--fault", "explode"),
     ],
 )
 def test_a_bad_argument_is_one_sentence(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
@@ -98,8 +108,31 @@ def test_an_unreachable_external_server_is_named(
     assert "hidden-word" not in said
 
 
-def test_a_full_disk_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """/dev/full cannot hold a folder; a file in the way is the portable way to a folder that cannot be made."""
+def test_a_full_disk_is_one_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("harness.cli._measure", full)
+    assert "disk is full" in refused(capsys, "quick")
+
+
+def test_a_defect_of_the_harness_is_no_broken_audit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1 means that an audit was broken; whatever nobody expected is 2, and its traceback is kept."""
+
+    def defective(*_: object) -> None:
+        raise RuntimeError("something unheard of")
+
+    monkeypatch.setattr("harness.cli._measure", defective)
+    said = refused(capsys, "quick")
+    assert "something unheard of" in said
+    kept = Path(said.split("The traceback is in ")[1].split(";")[0])
+    assert "Traceback" in kept.read_text()
+    kept.unlink()
+
+
+def test_reports_that_cannot_be_written_are_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     in_the_way = tmp_path / "reports"
     in_the_way.write_text("not a folder")
     assert "reports" in refused(capsys, "quick", "--stages", "01", "--reports", str(in_the_way))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -10,7 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -65,6 +68,15 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return psutil.Process(process.pid).children(recursive=True)
 
 
+def runs(process: subprocess.Popen[str], argument: str) -> bool:
+    """Whether one of its descendants was started with an argument that ends like this."""
+    for child in descendants(process):
+        with suppress(psutil.NoSuchProcess):
+            if any(part.endswith(argument) for part in child.cmdline()):
+                return True
+    return False
+
+
 def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -98,18 +110,54 @@ def test_a_run_leaves_what_it_promises(start: Callable[..., subprocess.Popen[str
     assert "run_all.py smoke --stages 01" in html
 
 
+SECRETS = ("JWT_SECRET", "IDENTITY_KEY", "PAYMENT_SECRET_KEY", "USER_SELLER_CODE", "USER_MANAGER_CODE")
+
+
+def secrets_of(process: subprocess.Popen[str]) -> set[str]:
+    """The values of the secrets that the processes of a run were given, database passwords among them."""
+    found = set()
+    for child in descendants(process):
+        with suppress(psutil.NoSuchProcess):
+            for name, value in child.environ().items():
+                if name in SECRETS:
+                    found.add(value)
+                if name.endswith("_DATABASE_URL"):
+                    found.add(urlsplit(value).password or "")
+    return found - {""}
+
+
 def test_no_secret_is_written_anywhere(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
-    """The tokens that the load carries are in no log, no sample and no report."""
+    """No secret of the run, and no token of its load, is in a log, a sample, the report, or on the screen."""
     reports = tmp_path / "reports"
     process = start(*TINY, "--reports", str(reports))
-    process.communicate(timeout=100)
-    assert process.returncode == 0
-    written = [file for file in (reports / "latest").rglob("*") if file.is_file()]
+    wait_until(lambda: len(secrets_of(process)) > len(SECRETS), 40, "the start of the services")
+    secrets = secrets_of(process)
+    said, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    written = {file: file.read_bytes() for file in (reports / "latest").rglob("*") if file.is_file()}
     assert written
-    for file in written:
-        content = file.read_bytes()
-        assert b"eyJhbGci" not in content, f"{file} has a token in it"
-        assert b"JWT_SECRET" not in content
+    for file, content in {**written, Path("the screen"): said.encode()}.items():
+        text = gzip.decompress(content) if file.suffix == ".gz" else content
+        for secret in (*secrets, "eyJhbGci"):
+            assert secret.encode() not in text, f"a secret is in {file}"
+
+
+def test_what_was_measured_before_a_failure_is_reported(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """The second cell is broken off; the first one is not lost, and the report says so."""
+    reports = tmp_path / "reports"
+    process = start(
+        "smoke", "--stages", "01", "--scenarios", "concert_list", "--repeats", "2", "--seconds", "1",
+        "--warm-up", "0.5", "--reports", str(reports),
+    )  # fmt: skip
+    wait_until(lambda: runs(process, "r2.csv.gz"), 60, "the second cell")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=40)
+    assert process.returncode == 130, said
+    summary = load_summary(reports / "latest" / "summary.json")
+    assert [m.n for m in summary.measurements if m.metric == "throughput"] == [1]
+    assert any("broken off" in caveat for caveat in summary.run.caveats)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -117,11 +165,7 @@ def test_an_interrupted_run_leaves_nothing_running(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
 ) -> None:
     process = start(*TINY, "--seconds", "60", "--reports", str(tmp_path / "reports"))
-    wait_until(
-        lambda: any("harness.load.worker" in " ".join(child.cmdline()) for child in descendants(process)),
-        40,
-        "the start of the load",
-    )
+    wait_until(lambda: runs(process, "harness.load.worker"), 40, "the start of the load")
     children = descendants(process)
     process.send_signal(number)
     said, _ = process.communicate(timeout=30)

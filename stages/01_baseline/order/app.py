@@ -10,9 +10,10 @@ from starlette.types import ASGIApp
 
 from common.identity import IdentitySigner
 from common.service import bounded, build_api
-from order.api import bookings, seats
+from order.api import bookings, internal, payments, seats, widget
 from order.resources import Resources
 from order.settings import OrderSettings
+from order.workers import working
 
 
 def create_app(settings: OrderSettings) -> ASGIApp:
@@ -27,10 +28,11 @@ def create_api(resources: Resources) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        async with resources.opened():
+        async with resources.opened(), working(resources):
             yield
 
     # Routes are tried in this order: the busy ones come first.
-    api = build_api("order-service", [seats.router, bookings.router], lifespan)
+    routers = [seats.router, bookings.router, payments.router, internal.router, widget.router]
+    api = build_api("order-service", routers, lifespan)
     api.state.resources = resources
     return api

@@ -121,9 +121,7 @@ async def _is_over(resources: Resources, schedule_id: int) -> bool:
         return False
 
 
-async def _accept_booking(
-    session: AsyncSession, booking_id: int, payment_id: int | None, lease_seconds: float
-) -> None:
+async def _accept_booking(session: AsyncSession, booking_id: int, payment_id: int | None, lease_seconds: float) -> None:
     payment = None if payment_id is None else await session.get_one(Payment, payment_id, with_for_update=True)
     booking = await session.get_one(Booking, booking_id, with_for_update=True)
     if booking.payment_id != payment_id:

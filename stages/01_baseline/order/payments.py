@@ -1,4 +1,4 @@
-"""Payments: made for pending bookings, read, and hidden. ``confirmation`` takes the money, ``cancellation`` returns it."""
+"""Payments: made for pending bookings, read, and hidden. Taking the money is ``confirmation``'s."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BY_ID = select(
     Payment.created_at,
 ).where(Payment.id == bindparam("payment_id"), ~Payment.is_deleted)
 
-# What a payment that has lost a booking comes to before anybody paid: CANCELED with its last booking, else FAILED, so
+# What a payment comes to that has lost a booking before anybody paid: CANCELED with its last booking, else FAILED, so
 # that the others can be paid for by a new one.
 _VOID = text("""
     UPDATE payments
@@ -53,6 +53,7 @@ _VOID = text("""
                       THEN 'FAILED' ELSE 'CANCELED' END,
         updated_at = now()
     WHERE id = ANY(CAST(:payment_ids AS bigint[])) AND status = 'WAITING' AND confirm_due_at IS NULL
+      AND EXISTS (SELECT FROM bookings WHERE payment_id = payments.id AND status = 'CANCELED')
 """)
 
 
@@ -125,7 +126,7 @@ async def _waiting_for_these(session: AsyncSession, bookings: Sequence[Booking])
 
 
 async def void(session: AsyncSession, payment_ids: Sequence[int]) -> None:
-    """Ends those of the payments that still wait for their buyer; each has lost a booking, and is locked."""
+    """Ends those of the payments that wait for their buyer, but have lost a booking. They are locked already."""
     if payment_ids:
         await session.execute(_VOID, {"payment_ids": payment_ids})
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import bindparam, exists, func, select, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.errors import ServiceUnavailable
@@ -122,7 +122,9 @@ async def _finish(resources: Resources, refund: DueRefund, transaction_key: str)
             update(Refund)
             .where(Refund.id == refund.refund_id, Refund.status == RefundStatus.REQUESTED)
             .values(status=RefundStatus.DONE, transaction_key=transaction_key, problem=None)
+            .returning(Refund.id)
         )
+        newly = len(done.all())
         await session.execute(
             update(Booking).where(Booking.id == refund.booking_id).values(status=BookingStatus.CANCELED)
         )
@@ -132,7 +134,7 @@ async def _finish(resources: Resources, refund: DueRefund, transaction_key: str)
             .where(Payment.id == refund.payment_id, Payment.status == PaymentStatus.COMPLETED, ~active)
             .values(status=PaymentStatus.CANCELED)
         )
-    REFUNDED.inc(done.rowcount)
+    REFUNDED.inc(newly)
 
 
 async def _postpone(resources: Resources, refund: DueRefund, problem: str) -> None:

@@ -16,6 +16,7 @@ from order.people import People
 from order.provider import Provider
 from order.schedules import Schedules
 from order.settings import OrderSettings
+from order.widget import Widget
 
 OWN_NAME = "order-service"
 
@@ -30,6 +31,7 @@ class Resources:
     concerts: Concerts
     people: People
     provider: Provider
+    widget: Widget
 
     @classmethod
     def of(cls, settings: OrderSettings, signer: IdentitySigner) -> Resources:
@@ -48,6 +50,7 @@ class Resources:
                 settings.payment_secret_key.get_secret_value(),
                 timeout_seconds=settings.provider_seconds,
             ),
+            widget=Widget(settings),
         )
 
     @asynccontextmanager

@@ -22,7 +22,8 @@ class OrderSettings(ServiceSettings):
 
     payment_api_url: str = "http://127.0.0.1:12051"
     payment_secret_key: Secret = Field(validation_alias="PAYMENT_SECRET_KEY", description="the merchant's, at Toss")
-    payment_client_key: str = Field(default="", description="Toss's widget needs it; empty: the simulator's checkout")
+    checkout_url: str = Field(default="", description="the simulator, as a buyer's browser finds it, if elsewhere")
+    payment_client_key: str = Field(default="", description="Toss's, for its widget; empty: the simulator's")
     provider_seconds: float = Field(default=10.0, gt=0, description="how long the payment provider may take")
 
 

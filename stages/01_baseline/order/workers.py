@@ -76,7 +76,12 @@ Round = Callable[[Resources], Awaitable[bool]]
 async def working(resources: Resources) -> AsyncIterator[None]:
     """The workers run for as long as the block does."""
     period = resources.settings.sweep_seconds
-    rounds: dict[Round, float] = {expire: period, settle_payments: period, settle_refunds: period, trim_keys: TRIM_SECONDS}
+    rounds: dict[Round, float] = {
+        expire: period,
+        settle_payments: period,
+        settle_refunds: period,
+        trim_keys: TRIM_SECONDS,
+    }
     tasks = [asyncio.create_task(_every(seconds, one_round, resources)) for one_round, seconds in rounds.items()]
     try:
         yield
