@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import BigInteger, DateTime, Select, false, func, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy import BigInteger, DateTime, Dialect, Select, event, false, func, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
@@ -80,6 +80,7 @@ class Database:
                 "server_settings": {"application_name": settings.__class__.__module__.split(".")[0]},
             },
         )
+        event.listen(self.engine.sync_engine, "do_connect", _connect)
         self._places = asyncio.Semaphore(settings.database_pool_size)
         self._wait_seconds = settings.database_pool_wait_seconds
         writing = self.engine.execution_options(isolation_level="READ COMMITTED")
@@ -90,7 +91,7 @@ class Database:
         """A connection for single-statement reads; each statement sees its own snapshot.
 
         Raises:
-            ServiceUnavailable: no connection became free in time.
+            ServiceUnavailable: no connection became free in time, or the server cannot be reached.
         """
         async with self._turn(), self.engine.connect() as connection:
             yield connection
@@ -109,7 +110,7 @@ class Database:
         """A session whose work is committed at the end of the block, or rolled back on any exception.
 
         Raises:
-            ServiceUnavailable: no connection became free in time.
+            ServiceUnavailable: no connection became free in time, or the server cannot be reached.
         """
         async with self._turn(), self._sessions() as session:
             if isolation_level is not None:
@@ -151,18 +152,37 @@ class Database:
         await self.engine.dispose()
 
 
+def _connect(dialect: Dialect, _: object, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Makes a connection (SQLAlchemy's event ``do_connect``).
+
+    Here, and nowhere else, any OSError means that the server cannot be reached: no route, no such host, refused at
+    all of its addresses.
+    """
+    try:
+        return dialect.connect(*arguments, **options)
+    except OSError as unreachable:
+        raise ServiceUnavailable(f"database: {type(unreachable).__name__}: {unreachable}") from unreachable
+
+
 # SQLSTATEs, or their classes, of a server that cannot serve now: connection lost, transaction rolled back (deadlock,
 # serialization), too many connections, not in the state for it, shut down or cancelled, its own disk or memory failing.
 _PASSING = ("08", "40", "53", "55", "57", "58")
+
+_UNAVAILABLE = (
+    PoolTimeout, ConnectionError, TimeoutError, OperationalError, InterfaceError, asyncpg.InterfaceError,
+)  # fmt: skip
+
+# Every kind of exception that may mean so; ``is_unavailable`` decides.
+DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError)
 
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether ``error`` says that the database cannot answer now, rather than that the statement was wrong.
 
-    What goes wrong while a connection is made comes as the driver raised it, everything else inside of SQLAlchemy's
-    exceptions.
+    What the server says while a connection is made comes as the driver raised it, everything else inside of
+    SQLAlchemy's exceptions, but for time-outs and broken connections.
     """
-    if isinstance(error, PoolTimeout | OSError | OperationalError | InterfaceError | asyncpg.InterfaceError):
+    if isinstance(error, _UNAVAILABLE):
         return True
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True

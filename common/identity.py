@@ -68,10 +68,6 @@ def set_caller(caller: Caller | None) -> None:
     _caller.set(caller)
 
 
-def current_caller() -> Caller | None:
-    return _caller.get()
-
-
 def current_user_id() -> int | None:
     """The id of the person who is asking, for created_by and updated_by; None for services and sign-ups."""
     caller = _caller.get()

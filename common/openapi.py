@@ -54,7 +54,10 @@ def _example(error: type[PlatformError]) -> dict[str, Any]:
 
 
 def allow(*roles: Role) -> DependsParameter:
-    """A route's dependency that refuses other roles before the body is looked at; costs other routes nothing."""
+    """A route's dependency that refuses other roles before the body is validated; costs other routes nothing.
+
+    FastAPI parses the body's JSON before it asks any dependency: malformed JSON is 400 for everybody.
+    """
 
     async def refuse_others() -> None:
         require_role(*roles)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -58,7 +58,7 @@ class Page(WireModel, Generic[T]):
     empty: bool
 
     @classmethod
-    def of(cls, content: list[T], request: PageRequest, total: int) -> Self:
+    def of(cls, content: list[T], request: PageRequest, total: int) -> Page[T]:
         """The page that answers ``request``, when there are ``total`` elements in all."""
         pages = -(-total // request.size)
         return cls.model_construct(

@@ -7,16 +7,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import asyncpg
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from common.boundary import Check, Operations, RequestBoundary
-from common.database import is_unavailable
+from common.database import DATABASE_ERRORS, is_unavailable
 from common.errors import (
     FieldProblem,
     InvalidInput,
@@ -60,7 +58,7 @@ def build_api(title: str, routers: Sequence[APIRouter], lifespan: Lifespan) -> F
     api.add_exception_handler(PlatformError, _platform_error)
     api.add_exception_handler(RequestValidationError, _validation_error)
     api.add_exception_handler(HTTPException, _http_exception)
-    for database_error in (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    for database_error in DATABASE_ERRORS:
         api.add_exception_handler(database_error, _database_error)
     api.add_exception_handler(Exception, _unexpected_error)
     return api

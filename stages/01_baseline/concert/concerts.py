@@ -8,7 +8,7 @@ from datetime import date
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Database, as_views
+from common.database import as_views
 from common.errors import (
     ConcertNotFound,
     InvalidInput,
@@ -16,38 +16,27 @@ from common.errors import (
     ScheduleAfterConcert,
     ScheduleBeforeConcert,
 )
+from common.fields import Fields
 from common.identity import require_user
 from common.paging import Page, PageQuery, PageRequest
 from concert.models import Concert, Schedule
-from concert.orders import Orders
+from concert.resources import Resources
 from concert.schemas import ConcertDetailView, ConcertPatch, ConcertRequest, ConcertScheduleView, ConcertView
 from concert.stranding import delete_with_schedules, refuse_if_booked
 
-_LIVING = select(
-    Concert.id,
-    Concert.user_id,
-    Concert.name.label("concert_name"),
-    Concert.run_time.label("runtime"),
-    Concert.start_date,
-    Concert.end_date,
-    Concert.price,
-    Concert.image.label("concert_image"),
-).where(~Concert.is_deleted)
-
-_PAGES = PageQuery(
+_FIELDS = Fields(
     ConcertView,
-    _LIVING,
-    sortable={
-        "id": Concert.id,
-        "userId": Concert.user_id,
-        "concertName": Concert.name,
-        "runtime": Concert.run_time,
-        "startDate": Concert.start_date,
-        "endDate": Concert.end_date,
-        "price": Concert.price,
-    },
-    tie_breaker=Concert.id,
+    id=Concert.id,
+    user_id=Concert.user_id,
+    concert_name=Concert.name,
+    runtime=Concert.run_time,
+    start_date=Concert.start_date,
+    end_date=Concert.end_date,
+    price=Concert.price,
+    concert_image=Concert.image,
 )
+_LIVING = _FIELDS.select().where(~Concert.is_deleted)
+_PAGES = PageQuery(ConcertView, _LIVING, sortable=_FIELDS.sortable(without="concert_image"), tie_breaker=Concert.id)
 
 _BY_ID = _LIVING.where(Concert.id == bindparam("concert_id"))
 _BY_IDS = _LIVING.where(Concert.id == any_(bindparam("ids", type_=ARRAY(BigInteger)))).order_by(Concert.id)
@@ -60,33 +49,33 @@ _SCHEDULES = (
 )
 
 
-async def page(database: Database, request: PageRequest) -> Page[ConcertView]:
+async def page(resources: Resources, request: PageRequest) -> Page[ConcertView]:
     """One page of all concerts.
 
     Raises:
         InvalidInput: an ordering by an unknown field.
     """
-    return await _PAGES.page(database, request)
+    return await _PAGES.page(resources.database, request)
 
 
-async def one(database: Database, concert_id: int) -> ConcertView:
+async def one(resources: Resources, concert_id: int) -> ConcertView:
     """
     Raises:
         ConcertNotFound: there is no such concert.
     """
-    found = await database.views(ConcertView, _BY_ID, concert_id=concert_id)
+    found = await resources.database.views(ConcertView, _BY_ID, concert_id=concert_id)
     if not found:
         raise ConcertNotFound
     return found[0]
 
 
-async def detail(database: Database, concert_id: int) -> ConcertDetailView:
+async def detail(resources: Resources, concert_id: int) -> ConcertDetailView:
     """A concert with its schedules, the earliest first.
 
     Raises:
         ConcertNotFound: there is no such concert.
     """
-    async with database.reading() as connection:
+    async with resources.database.reading() as connection:
         concert = (await connection.execute(_BY_ID, {"concert_id": concert_id})).mappings().one_or_none()
         if concert is None:
             raise ConcertNotFound
@@ -95,32 +84,32 @@ async def detail(database: Database, concert_id: int) -> ConcertDetailView:
     return ConcertDetailView.model_validate({**concert, "schedules": views})
 
 
-async def with_ids(database: Database, ids: Sequence[int]) -> list[ConcertView]:
+async def with_ids(resources: Resources, ids: Sequence[int]) -> list[ConcertView]:
     """Those of the concerts that exist, by id."""
-    return await database.views(ConcertView, _BY_IDS, ids=ids)
+    return await resources.database.views(ConcertView, _BY_IDS, ids=ids)
 
 
-async def of_seller(database: Database, seller_id: int) -> list[ConcertView]:
+async def of_seller(resources: Resources, seller_id: int) -> list[ConcertView]:
     """What a seller puts on."""
-    return await database.views(ConcertView, _BY_SELLER, seller_id=seller_id)
+    return await resources.database.views(ConcertView, _BY_SELLER, seller_id=seller_id)
 
 
-async def named(database: Database, word: str, seller_id: int | None = None) -> list[ConcertView]:
+async def named(resources: Resources, word: str, seller_id: int | None = None) -> list[ConcertView]:
     """The concerts whose name contains ``word``, ignoring case; of one seller, if given."""
     concerts = _LIVING if seller_id is None else _LIVING.where(Concert.user_id == seller_id)
     matching = concerts.where(Concert.name.icontains(word, autoescape=True)).order_by(Concert.id)
-    return await database.views(ConcertView, matching)
+    return await resources.database.views(ConcertView, matching)
 
 
-async def create(database: Database, request: ConcertRequest) -> ConcertView:
+async def create(resources: Resources, request: ConcertRequest) -> ConcertView:
     """A new concert of who asks."""
     concert = Concert(user_id=require_user().user_id, **request.model_dump())
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         session.add(concert)
-    return _view(concert)
+    return _FIELDS.view(concert)
 
 
-async def change(database: Database, orders: Orders, concert_id: int, patch: ConcertPatch) -> ConcertView:
+async def change(resources: Resources, concert_id: int, patch: ConcertPatch) -> ConcertView:
     """Changes what ``patch`` names.
 
     Raises:
@@ -129,26 +118,26 @@ async def change(database: Database, orders: Orders, concert_id: int, patch: Con
         WouldStrandBookings, ScheduleBeforeConcert, ScheduleAfterConcert, ServiceUnavailable: as
             ``_keep_schedules_inside``.
     """
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         concert = await lock_own(session, concert_id)
         for field, value in patch.changes().items():
             setattr(concert, field, value)
         if concert.end_date < concert.start_date:
             raise InvalidInput.of("endDate", "must not be before startDate")
-        await _keep_schedules_inside(session, orders, concert)
-    return _view(concert)
+        await _keep_schedules_inside(resources, session, concert)
+    return _FIELDS.view(concert)
 
 
-async def delete(database: Database, orders: Orders, concert_id: int) -> None:
+async def delete(resources: Resources, concert_id: int) -> None:
     """Takes a concert down, and its schedules with it.
 
     Raises:
         ConcertNotFound, NotThisSellersConcert: as ``lock_own``.
         WouldStrandBookings, ServiceUnavailable: as ``stranding.delete_with_schedules``.
     """
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         concert = await lock_own(session, concert_id)
-        await delete_with_schedules(session, orders, concert, Schedule.concert_id == concert_id)
+        await delete_with_schedules(resources, session, concert, Schedule.concert_id == concert_id)
 
 
 async def lock_own(session: AsyncSession, concert_id: int) -> Concert:
@@ -180,7 +169,7 @@ def refuse_outside(concert: Concert, *dates: date) -> None:
             raise ScheduleAfterConcert
 
 
-async def _keep_schedules_inside(session: AsyncSession, orders: Orders, concert: Concert) -> None:
+async def _keep_schedules_inside(resources: Resources, session: AsyncSession, concert: Concert) -> None:
     """
     Raises:
         WouldStrandBookings: a schedule that has active bookings would lie outside of the concert.
@@ -193,18 +182,5 @@ async def _keep_schedules_inside(session: AsyncSession, orders: Orders, concert:
     )
     schedules = (await session.execute(left_out)).all()
     if schedules:
-        await refuse_if_booked(orders, [schedule.id for schedule in schedules])
+        await refuse_if_booked(resources, [schedule.id for schedule in schedules])
         refuse_outside(concert, *(schedule.concert_date for schedule in schedules))
-
-
-def _view(concert: Concert) -> ConcertView:
-    return ConcertView(
-        id=concert.id,
-        user_id=concert.user_id,
-        concert_name=concert.name,
-        runtime=concert.run_time,
-        start_date=concert.start_date,
-        end_date=concert.end_date,
-        price=concert.price,
-        concert_image=concert.image,
-    )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from common.clients import ServiceClient
+from common.clients import ServiceClient, understood
+from common.errors import NotFound, ServiceUnavailable
 from common.wire import Envelope, WireModel
+
+T = TypeVar("T")
+
+# The one call that is made while rows are locked and a database connection is held.
+LOCKED_SECONDS = 2.0
 
 _TAKEN_SEATS = TypeAdapter(Envelope[list[str]])
 
@@ -26,7 +33,7 @@ _ACTIVE_BOOKINGS = TypeAdapter(list[ActiveBookings])
 
 
 class Orders:
-    """order-service, as concert-service sees it."""
+    """order-service, as concert-service sees it: what it does not answer sensibly is ServiceUnavailable."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
@@ -37,8 +44,7 @@ class Orders:
         Raises:
             ServiceUnavailable: order-service does not answer.
         """
-        body = await self._client.get(f"/bookings/seats/{schedule_id}")
-        return _TAKEN_SEATS.validate_json(body).data
+        return (await _answer(_TAKEN_SEATS, self._client.get(f"/bookings/seats/{schedule_id}"))).data
 
     async def active_bookings(self, schedule_ids: Sequence[int]) -> list[ActiveBookings]:
         """Those of the schedules that have active bookings.
@@ -47,8 +53,16 @@ class Orders:
         that a change is only as safe as its last second is quiet.
 
         Raises:
-            ServiceUnavailable: order-service does not answer.
+            ServiceUnavailable: order-service does not answer within two seconds: its caller holds locks meanwhile.
         """
         if not schedule_ids:
             return []
-        return _ACTIVE_BOOKINGS.validate_json(await self._client.post("/bookings/active", to_json(schedule_ids)))
+        call = self._client.post("/bookings/active", to_json(schedule_ids), timeout_seconds=LOCKED_SECONDS)
+        return await _answer(_ACTIVE_BOOKINGS, call)
+
+
+async def _answer(shape: TypeAdapter[T], call: Awaitable[bytes]) -> T:
+    try:
+        return understood(shape, await call)
+    except NotFound as unknown:  # it has these calls, whatever the schedule: somebody else has answered
+        raise ServiceUnavailable(str(unknown)) from unknown

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.clients import ServiceClient
 from common.database import Database
@@ -23,6 +26,16 @@ class Resources:
     def of(cls, settings: ConcertSettings, signer: IdentitySigner) -> Resources:
         client = ServiceClient(settings.order_service_url, own_name="concert-service", signer=signer)
         return cls(Database(settings), client, Orders(client))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """The transaction of a change: every one of this service's is made in here.
+
+        Raises:
+            ServiceUnavailable: no database connection became free in time.
+        """
+        async with self.database.transaction() as session:
+            yield session
 
     async def open(self) -> None:
         await self.order_client.open()

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Database, Rows
+from common.database import Rows
 from common.errors import ScheduleNotFound, VenueNotFound
 from concert.concerts import lock_own, refuse_outside
 from concert.models import Concert, Schedule, Venue
-from concert.orders import Orders
+from concert.resources import Resources
 from concert.schemas import (
     ScheduleDetailView,
     SchedulePatch,
@@ -47,18 +47,22 @@ _DETAIL = _IN_VENUE.join(Concert, Concert.id == Schedule.concert_id).add_columns
 )
 
 
-async def seats(database: Database, orders: Orders, schedule_id: int) -> SeatLookupView:
+async def seats(resources: Resources, schedule_id: int) -> SeatLookupView:
     """A schedule, its venue's size, and the seats that can not be booked now.
 
     Raises:
         ScheduleNotFound: there is no such schedule.
         ServiceUnavailable: order-service does not answer.
     """
-    # Neither question needs the other's answer.
-    schedule, taken = await asyncio.gather(
-        _row(database, _IN_VENUE, schedule_id),
-        orders.taken_seats(schedule_id),
-    )
+    # Neither question needs the other's answer. One of them is asked in a task of its own; two would cost more.
+    asking = asyncio.create_task(resources.orders.taken_seats(schedule_id))
+    try:
+        schedule = await _row(resources, _IN_VENUE, schedule_id)
+    except BaseException:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        raise
+    taken = await asking
     return SeatLookupView(
         id=schedule.id,
         concert_id=schedule.concert_id,
@@ -69,16 +73,16 @@ async def seats(database: Database, orders: Orders, schedule_id: int) -> SeatLoo
     )
 
 
-async def detail(database: Database, schedule_id: int) -> ScheduleDetailView:
+async def detail(resources: Resources, schedule_id: int) -> ScheduleDetailView:
     """A schedule with its concert and venue.
 
     Raises:
         ScheduleNotFound: there is no such schedule.
     """
-    return ScheduleDetailView.model_validate(dict((await _row(database, _DETAIL, schedule_id))._mapping))
+    return ScheduleDetailView.model_validate(dict((await _row(resources, _DETAIL, schedule_id))._mapping))
 
 
-async def create(database: Database, request: ScheduleRequest) -> ScheduleView:
+async def create(resources: Resources, request: ScheduleRequest) -> ScheduleView:
     """A new evening of a concert.
 
     Raises:
@@ -86,7 +90,7 @@ async def create(database: Database, request: ScheduleRequest) -> ScheduleView:
         VenueNotFound: there is no such venue.
         ScheduleBeforeConcert, ScheduleAfterConcert: the date is no day of the concert.
     """
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         concert = await lock_own(session, request.concert_id)
         await _lock_venue(session, request.venue_id)
         refuse_outside(concert, request.concert_date)
@@ -95,7 +99,7 @@ async def create(database: Database, request: ScheduleRequest) -> ScheduleView:
     return _view(schedule)
 
 
-async def change(database: Database, orders: Orders, schedule_id: int, patch: SchedulePatch) -> ScheduleView:
+async def change(resources: Resources, schedule_id: int, patch: SchedulePatch) -> ScheduleView:
     """Changes what ``patch`` names.
 
     Raises:
@@ -106,19 +110,19 @@ async def change(database: Database, orders: Orders, schedule_id: int, patch: Sc
         ServiceUnavailable: order-service cannot say whether one is.
     """
     changes = patch.changes()
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         concert = await _lock_own_concert(session, schedule_id)
         venue = await _lock_venue(session, patch.venue_id) if "venue_id" in changes else None
         schedule = await _lock(session, schedule_id)
         if venue is not None and venue.id != schedule.venue_id:
-            await refuse_if_seats_vanish(orders, [schedule_id], venue)
+            await refuse_if_seats_vanish(resources, [schedule_id], venue)
         for field, value in changes.items():
             setattr(schedule, field, value)
         refuse_outside(concert, schedule.concert_date)
     return _view(schedule)
 
 
-async def delete(database: Database, orders: Orders, schedule_id: int) -> None:
+async def delete(resources: Resources, schedule_id: int) -> None:
     """Takes a schedule down.
 
     Raises:
@@ -126,15 +130,15 @@ async def delete(database: Database, orders: Orders, schedule_id: int) -> None:
         WouldStrandBookings: it has active bookings.
         ServiceUnavailable: order-service cannot say whether it has.
     """
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         await _lock_own_concert(session, schedule_id)
         schedule = await _lock(session, schedule_id)
-        await refuse_if_booked(orders, [schedule_id])
+        await refuse_if_booked(resources, [schedule_id])
         schedule.soft_delete(datetime.now(UTC))
 
 
-async def _row(database: Database, statement: Rows, schedule_id: int) -> Any:
-    async with database.reading() as connection:
+async def _row(resources: Resources, statement: Rows, schedule_id: int) -> Any:
+    async with resources.database.reading() as connection:
         found = (await connection.execute(statement, {"schedule_id": schedule_id})).one_or_none()
     if found is None:
         raise ScheduleNotFound

@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.errors import WouldStrandBookings
 from concert.models import Concert, Schedule, Venue
-from concert.orders import Orders
+from concert.resources import Resources
 
 
 async def delete_with_schedules(
-    session: AsyncSession, orders: Orders, owner: Concert | Venue, theirs: ColumnElement[bool]
+    resources: Resources, session: AsyncSession, owner: Concert | Venue, theirs: ColumnElement[bool]
 ) -> None:
     """Deletes a concert or a venue, and with it the schedules (those that fulfil ``theirs``) that need it.
 
@@ -29,28 +29,28 @@ async def delete_with_schedules(
     """
     living = select(Schedule).where(theirs, ~Schedule.is_deleted).order_by(Schedule.id)
     schedules = (await session.scalars(living.with_for_update())).all()
-    await refuse_if_booked(orders, [schedule.id for schedule in schedules])
+    await refuse_if_booked(resources, [schedule.id for schedule in schedules])
     now = datetime.now(UTC)
     for row in (owner, *schedules):
         row.soft_delete(now)
 
 
-async def refuse_if_booked(orders: Orders, schedule_ids: Sequence[int]) -> None:
+async def refuse_if_booked(resources: Resources, schedule_ids: Sequence[int]) -> None:
     """
     Raises:
         WouldStrandBookings: one of the schedules has active bookings.
         ServiceUnavailable: order-service cannot say whether one has.
     """
-    if await orders.active_bookings(schedule_ids):
+    if await resources.orders.active_bookings(schedule_ids):
         raise WouldStrandBookings
 
 
-async def refuse_if_seats_vanish(orders: Orders, schedule_ids: Sequence[int], venue: Venue) -> None:
+async def refuse_if_seats_vanish(resources: Resources, schedule_ids: Sequence[int], venue: Venue) -> None:
     """
     Raises:
         WouldStrandBookings: a seat that is booked in one of the schedules does not exist in ``venue``.
         ServiceUnavailable: order-service cannot say whether one is.
     """
-    for booked in await orders.active_bookings(schedule_ids):
+    for booked in await resources.orders.active_bookings(schedule_ids):
         if booked.max_row > venue.row_count or booked.max_col > venue.column_count:
             raise WouldStrandBookings

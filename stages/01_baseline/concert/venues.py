@@ -5,50 +5,51 @@ from __future__ import annotations
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Database
 from common.errors import VenueNotFound
+from common.fields import Fields
 from concert.models import Schedule, Venue
-from concert.orders import Orders
+from concert.resources import Resources
 from concert.schemas import VenuePatch, VenueRequest, VenueView
 from concert.stranding import delete_with_schedules, refuse_if_seats_vanish
 
-_LIVING = select(
-    Venue.id,
-    Venue.name,
-    Venue.location,
-    Venue.row_count.label("row"),
-    Venue.column_count.label("col"),
-).where(~Venue.is_deleted)
-
+_FIELDS = Fields(
+    VenueView,
+    id=Venue.id,
+    name=Venue.name,
+    location=Venue.location,
+    row=Venue.row_count,
+    col=Venue.column_count,
+)
+_LIVING = _FIELDS.select().where(~Venue.is_deleted)
 _ALL = _LIVING.order_by(Venue.id)
 _BY_ID = _LIVING.where(Venue.id == bindparam("venue_id"))
 
 
-async def everywhere(database: Database) -> list[VenueView]:
+async def everywhere(resources: Resources) -> list[VenueView]:
     """All venues."""
-    return await database.views(VenueView, _ALL)
+    return await resources.database.views(VenueView, _ALL)
 
 
-async def one(database: Database, venue_id: int) -> VenueView:
+async def one(resources: Resources, venue_id: int) -> VenueView:
     """
     Raises:
         VenueNotFound: there is no such venue.
     """
-    found = await database.views(VenueView, _BY_ID, venue_id=venue_id)
+    found = await resources.database.views(VenueView, _BY_ID, venue_id=venue_id)
     if not found:
         raise VenueNotFound
     return found[0]
 
 
-async def create(database: Database, request: VenueRequest) -> VenueView:
+async def create(resources: Resources, request: VenueRequest) -> VenueView:
     """A new venue."""
     venue = Venue(**request.model_dump())
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         session.add(venue)
-    return _view(venue)
+    return _FIELDS.view(venue)
 
 
-async def change(database: Database, orders: Orders, venue_id: int, patch: VenuePatch) -> VenueView:
+async def change(resources: Resources, venue_id: int, patch: VenuePatch) -> VenueView:
     """Changes what ``patch`` names.
 
     Raises:
@@ -56,27 +57,27 @@ async def change(database: Database, orders: Orders, venue_id: int, patch: Venue
         WouldStrandBookings: it would lose a row or a column in which a seat is booked.
         ServiceUnavailable: order-service cannot say whether one is.
     """
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         venue = await _lock(session, venue_id)
         rows, columns = venue.row_count, venue.column_count
         for field, value in patch.changes().items():
             setattr(venue, field, value)
         if venue.row_count < rows or venue.column_count < columns:
             schedule_ids = select(Schedule.id).where(Schedule.venue_id == venue_id, ~Schedule.is_deleted)
-            await refuse_if_seats_vanish(orders, (await session.scalars(schedule_ids)).all(), venue)
-    return _view(venue)
+            await refuse_if_seats_vanish(resources, (await session.scalars(schedule_ids)).all(), venue)
+    return _FIELDS.view(venue)
 
 
-async def delete(database: Database, orders: Orders, venue_id: int) -> None:
+async def delete(resources: Resources, venue_id: int) -> None:
     """Takes a venue down, and with it the schedules there.
 
     Raises:
         VenueNotFound: there is no such venue.
         WouldStrandBookings, ServiceUnavailable: as ``stranding.delete_with_schedules``.
     """
-    async with database.transaction() as session:
+    async with resources.writing() as session:
         venue = await _lock(session, venue_id)
-        await delete_with_schedules(session, orders, venue, Schedule.venue_id == venue_id)
+        await delete_with_schedules(resources, session, venue, Schedule.venue_id == venue_id)
 
 
 async def _lock(session: AsyncSession, venue_id: int) -> Venue:
@@ -86,7 +87,3 @@ async def _lock(session: AsyncSession, venue_id: int) -> Venue:
     if venue is None:
         raise VenueNotFound
     return venue
-
-
-def _view(venue: Venue) -> VenueView:
-    return VenueView(id=venue.id, name=venue.name, location=venue.location, row=venue.row_count, col=venue.column_count)

@@ -1,6 +1,6 @@
 """The gateway: raw ASGI, since it does little and does it for every request of the platform.
 
-The order for each request: operations → request id and language → route → token → forward. See
+The order for each request: operations → request id and language → route → token → body → forward. See
 docs/decisions/0002-gateway-raw-asgi-aiohttp.md.
 """
 
@@ -12,12 +12,12 @@ import time
 from starlette.types import Receive, Scope, Send
 
 from common.boundary import Operations
-from common.errors import NotAuthorized, NotFound, PlatformError, ServiceUnavailable, UnexpectedError
+from common.errors import InvalidInput, NotAuthorized, NotFound, PlatformError, ServiceUnavailable, UnexpectedError
 from common.identity import IdentitySigner, User
 from common.telemetry import UNEXPECTED_ERRORS, RequestMetrics
 from gateway import metrics
 from gateway.authentication import TokenVerifier
-from gateway.body import ClientGoneError
+from gateway.body import ClientGoneError, RequestBody
 from gateway.exchange import Exchange
 from gateway.proxy import AnswerCutError, Proxy
 from gateway.routes import Access, Route, Routes
@@ -40,6 +40,7 @@ class Gateway:
         self._client = UpstreamClient(settings)
         signer = IdentitySigner(settings.identity_key.get_secret_value())
         self._proxy = Proxy(self._client, signer, settings)
+        self._max_body_bytes = settings.max_body_bytes
         self._metrics = RequestMetrics()
         metrics.publish(self._tokens)
 
@@ -56,7 +57,9 @@ class Gateway:
         route: Route | None = None
         try:
             route = self._routes.find(exchange.method, exchange.path, exchange.raw_path)
-            await self._proxy.forward(exchange, route, self._authenticate(exchange, route))
+            user = self._authenticate(exchange, route)
+            body = RequestBody(exchange, self._max_body_bytes)
+            await self._proxy.forward(exchange, route, user, body)
         except PlatformError as error:
             if isinstance(error, ServiceUnavailable):
                 logger.warning("%s", error)
@@ -76,14 +79,20 @@ class Gateway:
             self._metrics.observe(exchange.method, f"/{name}", exchange.status, time.perf_counter() - started)
 
     def _authenticate(self, exchange: Exchange, route: Route) -> User | None:
-        """Whom the request is made for; None on a public route, where a token is neither needed nor looked at."""
+        """Whom the request is made for; None on a public route, where a token is neither needed nor looked at.
+
+        Whoever has no valid token learns nothing of a path but that.
+        """
         if route.access is Access.PUBLIC:
             return None
         user = self._tokens.user_of(exchange.headers)
-        if route.access is Access.SERVICE:
-            raise NotAuthorized("a call between services")
-        if route.access is Access.UNKNOWN:
-            raise NotFound("no such service")
+        match route.access:
+            case Access.SERVICE:
+                raise NotAuthorized("a call between services")
+            case Access.UNKNOWN:
+                raise NotFound("no such service")
+            case Access.MALFORMED:
+                raise InvalidInput.of("path", "is not in normal form")
         return user
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -41,6 +41,7 @@ class RequestBody:
         """
         self._exchange = exchange
         self._limit = limit
+        self._whole: bytes | None = None
         self.problem: PayloadTooLarge | ClientGoneError | None = None
         length = exchange.fields.get(b"content-length")
         chunked = b"transfer-encoding" in exchange.fields
@@ -60,20 +61,21 @@ class RequestBody:
         return None if self.is_small else self.announced
 
     async def read(self, seconds: float) -> bytes | None:
-        """The whole of a small body; None where the request has none.
+        """The whole of a small body, read once however often it is asked for; None where the request has none.
 
         Raises:
             ClientGoneError: the client did not send it to the end.
             UploadTooSlow: nor within ``seconds``.
         """
-        if self.announced == 0:
-            return None
+        if self.announced == 0 or self._whole is not None:
+            return self._whole
         try:
             async with asyncio.timeout(seconds):
                 parts = [part async for part in self._parts()]
         except TimeoutError as slow:
             raise UploadTooSlow from slow
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        self._whole = parts[0] if len(parts) == 1 else b"".join(parts)
+        return self._whole
 
     async def stream(self, at_end: Callable[[], None]) -> AsyncIterator[bytes]:
         """The parts of a large body as they arrive; ``at_end`` is called behind the last.

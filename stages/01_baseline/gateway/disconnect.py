@@ -1,4 +1,4 @@
-"""Noticing that a client has gone, so that nobody works for an answer that nobody reads."""
+"""Noticing that a client has gone, so that the gateway neither waits for nor passes on what nobody reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ PATIENCE_SECONDS = 0.1
 
 
 class DisconnectWatch:
-    """Around the work for one request: cancels it when the client closes the connection.
+    """Around the gateway's work for one request: cancels it when the client closes the connection.
+
+    The connection to the service is closed with it. The service itself mostly finishes what it has begun: uvicorn
+    tells an endpoint that its client is gone only when it asks.
 
     Leaving the block by that cancellation raises ``ClientGoneError``; any other cancellation stays what it is.
     """

@@ -29,20 +29,20 @@ class Proxy:
         self._signer = signer
         self._settings = settings
 
-    async def forward(self, exchange: Exchange, route: Route, user: User | None) -> None:
-        """Sends the request on, and the answer back.
+    async def forward(self, exchange: Exchange, route: Route, user: User | None, body: RequestBody) -> None:
+        """Sends the request on, with its ``body`` read or not, and the answer back.
 
         Raises:
             ServiceUnavailable: the service cannot be reached, or does not answer in time.
             PayloadTooLarge: the request's body is larger than allowed.
             InvalidInput: the request cannot be handed on as it is.
-            ClientGoneError: the client went away; the service's work was cancelled.
+            ClientGoneError: the client went away; the connection to the service is closed.
             AnswerCutError: the answer ended midway; the client's connection must not end as if it were whole.
         """
-        body = RequestBody(exchange, self._settings.max_body_bytes)
         target = _target(route, exchange)
-        request_headers = self._headers(exchange, target, user)
         small = await body.read(self._settings.answer_seconds) if body.is_small else None
+        # Behind the upload, however slow: a signature holds for a minute.
+        request_headers = self._headers(exchange, target, user)
         with DisconnectWatch(exchange, self._client.loop) as watch:
             if body.is_small:
                 watch.begin()

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import NamedTuple
 
-from common.errors import InvalidInput
-
 
 class Access(Enum):
     """Who may use a route."""
@@ -20,7 +18,9 @@ class Access(Enum):
     SERVICE = auto()
     """Only the platform's services among themselves: refused here."""
     UNKNOWN = auto()
-    """No service has this first segment."""
+    """No service has this first segment, or it is a service's operations, which are not asked for through here."""
+    MALFORMED = auto()
+    """Not in normal form: who could use it depends on who reads it, so nobody can."""
 
 
 class Route(NamedTuple):
@@ -30,6 +30,9 @@ class Route(NamedTuple):
     service: str
     path: bytes
 
+
+# Health, metrics and the OpenAPI document of a service: for who operates it, at the service itself.
+OPERATIONS = re.compile(r"/(?:health(?:/.*)?|metrics/?|openapi\.json/?)", re.DOTALL)
 
 PUBLIC_PREFIXES = {"user-service": "/auth/", "order-service": "/widget/"}
 
@@ -52,14 +55,12 @@ _NOT_NORMAL = re.compile(
 )
 
 
-def require_normal_form(raw_path: bytes) -> None:
-    """Lets only paths pass that every party reads alike, so that what is checked here is what the service serves.
+def is_normal(raw_path: bytes) -> bool:
+    """Whether every party reads the path alike, so that what is checked here is what the service serves.
 
-    Raises:
-        InvalidInput: the path has segments or encodings that RFC 3986 (6.2.2) would normalise away.
+    It is not if it has segments or encodings that RFC 3986 (6.2.2) would normalise away.
     """
-    if not raw_path.startswith(b"/") or _NOT_NORMAL.search(raw_path):
-        raise InvalidInput.of("path", "is not in normal form")
+    return raw_path.startswith(b"/") and not _NOT_NORMAL.search(raw_path)
 
 
 class Routes:
@@ -74,13 +75,11 @@ class Routes:
         Args:
             path: the whole path, percent-decoded once, as the service's own router will see it behind its name.
             raw_path: the same, as the client wrote it.
-
-        Raises:
-            InvalidInput: the path is not in normal form.
         """
-        require_normal_form(raw_path)
+        if not is_normal(raw_path):
+            return Route(Access.MALFORMED, "unknown", raw_path)
         service, slash, rest = path[1:].partition("/")
-        if service not in self._services:
+        if service not in self._services or OPERATIONS.fullmatch(slash + rest):
             return Route(Access.UNKNOWN, "unknown", raw_path)
         raw_rest = raw_path[raw_path.index(b"/", 1) :] if slash else b"/"
         return Route(_access(service, method, slash + rest), service, raw_rest)

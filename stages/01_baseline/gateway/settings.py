@@ -43,8 +43,9 @@ class GatewaySettings(ProcessSettings):
         default=30.0,
         gt=0,
         lt=MAX_AGE_SECONDS,
-        description="for a whole answer, the wait for a pooled connection included, then 503; a request is signed "
-        "before that wait, so it must be shorter than a signature's life",
+        description="for a whole answer, the wait for a pooled connection included, then 503; before that, as long "
+        "again for a small body to arrive, then 408. A request is signed between the two waits, so that the second "
+        "must be shorter than a signature's life",
     )
     connections_per_service: int = Field(
         default=128, ge=1, description="requests in flight at one service; more wait here, in order of arrival"

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from common.clients import ServiceClient
+from common.clients import ServiceClient, understood
 from common.errors import NotFound
 from common.wire import WireModel
 
@@ -35,7 +35,7 @@ class Concerts:
         wanted = sorted(set(concert_ids))
         if not wanted:
             return {}
-        found = _CONCERTS.validate_json(await self._client.post("/concerts/list", to_json(wanted)))
+        found = understood(_CONCERTS, await self._client.post("/concerts/list", to_json(wanted)))
         return {concert.id: concert for concert in found}
 
     async def ids_of(self, *, seller_id: int | None, word: str | None) -> list[int]:
@@ -53,4 +53,4 @@ class Concerts:
             body = await self._client.get(target)
         except NotFound:  # a word that cannot stand in a path
             return []
-        return [concert.id for concert in _CONCERTS.validate_json(body)]
+        return [concert.id for concert in understood(_CONCERTS, body)]

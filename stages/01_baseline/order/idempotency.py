@@ -13,55 +13,48 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Header, Request
 from pydantic import BaseModel, StringConstraints
-from sqlalchemy import bindparam, delete, func, select, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database
 from common.errors import IdempotencyKeyReused, PlatformError
 from common.identity import require_user
 from common.wire import JSONBytes, failure, ok
-from order.models import IdempotencyKey
 
 T = TypeVar("T")
 
-LIFETIME = timedelta(hours=24)
-_TRIMMED_AT_ONCE = 1_000
+TRIMMED_AT_ONCE = 1_000
 
 KeyHeader = Annotated[
     Annotated[str, StringConstraints(min_length=1, max_length=255)] | None,
     Header(alias="Idempotency-Key", description="1 to 255 characters; repeats the first answer for 24 hours"),
 ]
 
-_NEW = insert(IdempotencyKey).values(
-    user_id=bindparam("user_id"), key=bindparam("key"), request_hash=bindparam("request_hash")
-)
-# Takes the place of one that has outlived its time; a live one is left alone, and waited for if need be.
-_CLAIM = _NEW.on_conflict_do_update(
-    index_elements=[IdempotencyKey.user_id, IdempotencyKey.key],
-    set_={"request_hash": _NEW.excluded.request_hash, "status": None, "body": None, "created_at": func.now()},
-    where=IdempotencyKey.created_at < func.now() - LIFETIME,
-).returning(IdempotencyKey.created_at)
-
-_MINE = (IdempotencyKey.user_id == bindparam("my_user_id"), IdempotencyKey.key == bindparam("my_key"))
-_STORED = select(IdempotencyKey.request_hash, IdempotencyKey.status, IdempotencyKey.body).where(*_MINE)
-_STORE = (
-    update(IdempotencyKey)
-    .where(*_MINE, IdempotencyKey.status.is_(None))
-    .values(status=bindparam("answer_status"), body=bindparam("answer_body"))
-)
-_OUTLIVED = (
-    select(IdempotencyKey.user_id, IdempotencyKey.key)
-    .where(IdempotencyKey.created_at < func.now() - LIFETIME)
-    .limit(_TRIMMED_AT_ONCE)
-    .with_for_update(skip_locked=True)
-)
-_TRIM = delete(IdempotencyKey).where(tuple_(IdempotencyKey.user_id, IdempotencyKey.key).in_(_OUTLIVED))
+# Takes the place of a key that has outlived its time; a live one is left alone, and waited for if need be.
+_CLAIM = text("""
+    INSERT INTO idempotency_keys AS earlier (user_id, key, request_hash) VALUES (:user_id, :key, :request_hash)
+    ON CONFLICT (user_id, key) DO UPDATE
+    SET request_hash = excluded.request_hash, status = NULL, body = NULL, created_at = now()
+    WHERE earlier.created_at < now() - interval '24 hours'
+    RETURNING true
+""")
+_FIND = text("""
+    SELECT request_hash, status, body FROM idempotency_keys WHERE user_id = :user_id AND key = :key
+""")
+_STORE = text("""
+    UPDATE idempotency_keys SET status = :status, body = :body
+    WHERE user_id = :user_id AND key = :key AND status IS NULL
+""")
+_TRIM = text("""
+    DELETE FROM idempotency_keys WHERE (user_id, key) IN (
+        SELECT user_id, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
+        LIMIT :at_once FOR UPDATE SKIP LOCKED
+    )
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +97,7 @@ async def once(transact: Callable[[Work], Awaitable[Any]], key: RequestKey | Non
 
     Args:
         transact: does work in a transaction and returns its result; it may do it again after a conflict.
-        work: returns the answer's data, or raises the contract's error.
+        work: returns the answer's data; or raises the contract's error before it has written anything.
 
     Raises:
         IdempotencyKeyReused: the key belongs to another request.
@@ -134,7 +127,7 @@ async def resumable(
     """The answer (``{}``, or a refusal) to a request that asks the payment provider.
 
     Args:
-        intend: commits what is to be done, or raises the contract's error.
+        intend: writes down what is to be done; or raises the contract's error before it has written anything.
         follow: does it, from wherever it was left; raises ServiceUnavailable if it cannot come to an end now.
 
     Raises:
@@ -172,15 +165,15 @@ async def resumable(
 async def trim(database: Database) -> bool:
     """Forgets keys that have outlived their time; whether there may be more of them."""
     async with database.reading() as connection:
-        return (await connection.execute(_TRIM)).rowcount == _TRIMMED_AT_ONCE
+        return (await connection.execute(_TRIM, {"at_once": TRIMMED_AT_ONCE})).rowcount == TRIMMED_AT_ONCE
 
 
 async def _claim(session: AsyncSession, key: RequestKey) -> _Claim:
     """Takes the key for this transaction; waits while another transaction has it."""
-    values = {"user_id": key.user_id, "key": key.key, "request_hash": key.request_hash}
-    if (await session.execute(_CLAIM, values)).first() is not None:
+    values = {"user_id": key.user_id, "key": key.key}
+    if (await session.execute(_CLAIM, {**values, "request_hash": key.request_hash})).first() is not None:
         return _Claim(fresh=True)
-    stored = (await session.execute(_STORED, {"my_user_id": key.user_id, "my_key": key.key})).one()
+    stored = (await session.execute(_FIND, values)).one()
     if stored.request_hash != key.request_hash:
         raise IdempotencyKeyReused
     if stored.status is None:
@@ -189,10 +182,9 @@ async def _claim(session: AsyncSession, key: RequestKey) -> _Claim:
 
 
 async def _answered(session: AsyncSession, work: Work) -> JSONBytes:
-    """What ``work`` comes to; what it wrote before it was refused is undone, and the key is kept."""
+    """What ``work`` comes to; a refusal is an answer, too, and stored with the key."""
     try:
-        async with session.begin_nested():
-            return ok(await work(session))
+        return ok(await work(session))
     except PlatformError as refusal:
         if refusal.status >= 500:
             raise
@@ -200,8 +192,5 @@ async def _answered(session: AsyncSession, work: Work) -> JSONBytes:
 
 
 async def _store(session: AsyncSession, key: RequestKey, answer: JSONBytes) -> None:
-    values = {
-        "my_user_id": key.user_id, "my_key": key.key,
-        "answer_status": answer.status_code, "answer_body": bytes(answer.body).decode(),
-    }  # fmt: skip
-    await session.execute(_STORE, values)
+    values = {"user_id": key.user_id, "key": key.key}
+    await session.execute(_STORE, {**values, "status": answer.status_code, "body": bytes(answer.body).decode()})

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from pydantic import TypeAdapter
 
-from common.clients import ServiceClient
+from common.clients import ServiceClient, understood
 from common.errors import NotFound
 from common.wire import WireModel
 
@@ -34,7 +34,7 @@ class People:
             body = await self._client.get(f"/users/{quote(word, safe='')}/nickname")
         except NotFound:  # a word that cannot stand in a path, nor in a nickname
             return []
-        return [person.user_id for person in _PEOPLE.validate_json(body)]
+        return [person.user_id for person in understood(_PEOPLE, body)]
 
     async def nickname(self, user_id: int) -> str | None:
         """A user's nickname; None if there is no such user (any more)."""
@@ -42,4 +42,4 @@ class People:
             body = await self._client.get(f"/users/{user_id}")
         except NotFound:
             return None
-        return _PERSON.validate_json(body).nickname
+        return understood(_PERSON, body).nickname

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from pydantic import TypeAdapter
 
-from common.clients import ServiceClient
+from common.clients import ServiceClient, understood
 from common.errors import NotFound, ScheduleNotFound
 from common.wire import Date, Time, WireModel
 
@@ -80,7 +80,7 @@ class Schedules:
             body = await self._client.get(f"/schedules/{schedule_id}/detail")
         except NotFound as unknown:
             raise ScheduleNotFound from unknown
-        detail = _DETAIL.validate_json(body)
+        detail = understood(_DETAIL, body)
         self._remembered.pop(schedule_id, None)
         while len(self._remembered) >= REMEMBERED_SCHEDULES:
             del self._remembered[next(iter(self._remembered))]

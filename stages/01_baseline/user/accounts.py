@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from sqlalchemy import bindparam, select
 
 from common import identity
-from common.database import Database, violations_as
+from common.database import violations_as
 from common.errors import (
     DuplicateEmail,
     DuplicateNickname,
@@ -123,23 +123,23 @@ async def change(resources: Resources, user_id: int, request: ProfileRequest) ->
             user.password_hash = password_hash
 
 
-async def one(database: Database, user_id: int) -> UserView:
+async def one(resources: Resources, user_id: int) -> UserView:
     """The user with this id.
 
     Raises:
         UserNotFound: there is none.
     """
-    users = await database.views(UserView, _BY_ID, user_id=user_id)
+    users = await resources.database.views(UserView, _BY_ID, user_id=user_id)
     if not users:
         raise UserNotFound
     return users[0]
 
 
-async def everybody(database: Database) -> list[UserView]:
+async def everybody(resources: Resources) -> list[UserView]:
     """All users, oldest account first."""
-    return await database.views(UserView, _ALL)
+    return await resources.database.views(UserView, _ALL)
 
 
-async def with_nickname_containing(database: Database, word: str) -> list[UserView]:
+async def with_nickname_containing(resources: Resources, word: str) -> list[UserView]:
     """The users whose nickname contains ``word``: a scan, which a few thousand users afford."""
-    return await database.views(UserView, _ALL.where(User.nickname.icontains(word, autoescape=True)))
+    return await resources.database.views(UserView, _ALL.where(User.nickname.icontains(word, autoescape=True)))

@@ -31,25 +31,25 @@ SELLERS = [allow(Role.SELLER, Role.MANAGER)]
 @router.get("", response_model=Envelope[Page[ConcertView]], responses=documented())
 async def list_concerts(request: Request, paging: Paging) -> Response:
     """One page of all concerts; sort by any field of a concert but its image."""
-    return ok(await concerts.page(resources(request).database, paging))
+    return ok(await concerts.page(resources(request), paging))
 
 
 @router.get("/search", response_model=Envelope[list[ConcertView]], responses=documented())
 async def search_concerts(request: Request, name: Annotated[Text, Query(alias="concert-name")]) -> Response:
     """The concerts whose name contains the word, ignoring case."""
-    return ok(await concerts.named(resources(request).database, name))
+    return ok(await concerts.named(resources(request), name))
 
 
 @router.get("/{concertId}", response_model=Envelope[ConcertDetailView], responses=documented(ConcertNotFound))
 async def get_concert(request: Request, concert_id: ConcertId) -> Response:
     """One concert with its schedules."""
-    return ok(await concerts.detail(resources(request).database, concert_id))
+    return ok(await concerts.detail(resources(request), concert_id))
 
 
 @router.post("", response_model=Envelope[ConcertView], responses=documented(), dependencies=SELLERS)
 async def create_concert(request: Request, body: ConcertRequest) -> Response:
     """A new concert of the seller who asks."""
-    return ok(await concerts.create(resources(request).database, body))
+    return ok(await concerts.create(resources(request), body))
 
 
 @router.patch(
@@ -62,7 +62,7 @@ async def create_concert(request: Request, body: ConcertRequest) -> Response:
 )
 async def change_concert(request: Request, concert_id: ConcertId, body: ConcertPatch) -> Response:
     """Changes the fields that are named."""
-    return ok(await concerts.change(resources(request).database, resources(request).orders, concert_id, body))
+    return ok(await concerts.change(resources(request), concert_id, body))
 
 
 @router.delete(
@@ -73,5 +73,5 @@ async def change_concert(request: Request, concert_id: ConcertId, body: ConcertP
 )
 async def delete_concert(request: Request, concert_id: ConcertId) -> Response:
     """Deletes a concert with its schedules, unless seats are booked."""
-    await concerts.delete(resources(request).database, resources(request).orders, concert_id)
+    await concerts.delete(resources(request), concert_id)
     return ok()

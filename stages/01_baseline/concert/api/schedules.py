@@ -32,7 +32,7 @@ SELLERS = [allow(Role.SELLER, Role.MANAGER)]
 @router.get("/{scheduleId}", response_model=Envelope[SeatLookupView], responses=documented(ScheduleNotFound))
 async def look_up_seats(request: Request, schedule_id: ScheduleId) -> Response:
     """A schedule, its venue's size, and the seats that can not be booked now."""
-    return ok(await schedules.seats(resources(request).database, resources(request).orders, schedule_id))
+    return ok(await schedules.seats(resources(request), schedule_id))
 
 
 @router.post(
@@ -45,7 +45,7 @@ async def look_up_seats(request: Request, schedule_id: ScheduleId) -> Response:
 )
 async def create_schedule(request: Request, body: ScheduleRequest) -> Response:
     """A new evening of a concert."""
-    return ok(await schedules.create(resources(request).database, body))
+    return ok(await schedules.create(resources(request), body))
 
 
 @router.patch(
@@ -59,7 +59,7 @@ async def create_schedule(request: Request, body: ScheduleRequest) -> Response:
 )  # fmt: skip
 async def change_schedule(request: Request, schedule_id: ScheduleId, body: SchedulePatch) -> Response:
     """Changes the fields that are named; booked seats must exist in a new venue."""
-    return ok(await schedules.change(resources(request).database, resources(request).orders, schedule_id, body))
+    return ok(await schedules.change(resources(request), schedule_id, body))
 
 
 @router.delete(
@@ -70,5 +70,5 @@ async def change_schedule(request: Request, schedule_id: ScheduleId, body: Sched
 )
 async def delete_schedule(request: Request, schedule_id: ScheduleId) -> Response:
     """Deletes a schedule, unless seats are booked."""
-    await schedules.delete(resources(request).database, resources(request).orders, schedule_id)
+    await schedules.delete(resources(request), schedule_id)
     return ok()

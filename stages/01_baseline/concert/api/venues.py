@@ -24,19 +24,19 @@ MANAGERS = [allow(Role.MANAGER)]
 @router.get("", response_model=Envelope[list[VenueView]], responses=documented())
 async def list_venues(request: Request) -> Response:
     """All venues."""
-    return ok(await venues.everywhere(resources(request).database))
+    return ok(await venues.everywhere(resources(request)))
 
 
 @router.get("/{stageId}", response_model=Envelope[VenueView], responses=documented(VenueNotFound))
 async def get_venue(request: Request, venue_id: VenueId) -> Response:
     """One venue."""
-    return ok(await venues.one(resources(request).database, venue_id))
+    return ok(await venues.one(resources(request), venue_id))
 
 
 @router.post("", response_model=Envelope[VenueView], responses=documented(), dependencies=MANAGERS)
 async def create_venue(request: Request, body: VenueRequest) -> Response:
     """A new venue."""
-    return ok(await venues.create(resources(request).database, body))
+    return ok(await venues.create(resources(request), body))
 
 
 @router.patch(
@@ -47,7 +47,7 @@ async def create_venue(request: Request, body: VenueRequest) -> Response:
 )
 async def change_venue(request: Request, venue_id: VenueId, body: VenuePatch) -> Response:
     """Changes the fields that are named; it cannot shrink below a booked seat."""
-    return ok(await venues.change(resources(request).database, resources(request).orders, venue_id, body))
+    return ok(await venues.change(resources(request), venue_id, body))
 
 
 @router.delete(
@@ -58,5 +58,5 @@ async def change_venue(request: Request, venue_id: VenueId, body: VenuePatch) ->
 )
 async def delete_venue(request: Request, venue_id: VenueId) -> Response:
     """Deletes a venue with its schedules, unless seats are booked."""
-    await venues.delete(resources(request).database, resources(request).orders, venue_id)
+    await venues.delete(resources(request), venue_id)
     return ok()

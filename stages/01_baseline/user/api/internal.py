@@ -20,10 +20,10 @@ router = APIRouter(prefix="/users", tags=[INTERNAL], dependencies=[services_only
 @router.get("/{userId}", response_model=UserView, responses=documented(UserNotFound))
 async def get_user(request: Request, user_id: Annotated[Id, Path(alias="userId")]) -> Response:
     """One user."""
-    return bare(await accounts.one(resources(request).database, user_id))
+    return bare(await accounts.one(resources(request), user_id))
 
 
 @router.get("/{nickname}/nickname", response_model=list[UserView], responses=documented())
 async def list_users_by_nickname(request: Request, nickname: Annotated[Text, Path()]) -> Response:
     """The users whose nickname contains the word."""
-    return bare(await accounts.with_nickname_containing(resources(request).database, nickname))
+    return bare(await accounts.with_nickname_containing(resources(request), nickname))

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 @router.get("", response_model=Envelope[UserView], responses=documented(UserNotFound))
 async def get_own_profile(request: Request) -> Response:
     """The profile of who asks."""
-    return ok(await accounts.one(resources(request).database, require_user().user_id))
+    return ok(await accounts.one(resources(request), require_user().user_id))
 
 
 @router.put(
@@ -41,4 +41,4 @@ async def change_own_profile(request: Request, body: ProfileRequest) -> Response
 )
 async def list_users(request: Request) -> Response:
     """Every user, for managers."""
-    return ok(await accounts.everybody(resources(request).database))
+    return ok(await accounts.everybody(resources(request)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
+
+from common.audit_columns import audit_columns
 
 revision = "0001"
 down_revision = None
@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("end_date", sa.Date(), nullable=False),
         sa.Column("price", sa.Integer(), nullable=False, comment="won, for one seat"),
         sa.Column("image", sa.String(2048), nullable=False, comment="URL, or empty"),
-        *_audited(),
+        *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_concerts"),
         sa.CheckConstraint("name <> ''", name=op.f("ck_concerts_name")),
         sa.CheckConstraint("run_time > 0", name=op.f("ck_concerts_run_time")),
@@ -38,7 +38,7 @@ def upgrade() -> None:
         sa.Column("location", sa.String(200), nullable=False),
         sa.Column("row_count", sa.Integer(), nullable=False),
         sa.Column("column_count", sa.Integer(), nullable=False),
-        *_audited(),
+        *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_venues"),
         sa.CheckConstraint("row_count > 0", name=op.f("ck_venues_row_count")),
         sa.CheckConstraint("column_count > 0", name=op.f("ck_venues_column_count")),
@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("venue_id", sa.BigInteger(), nullable=False),
         sa.Column("concert_date", sa.Date(), nullable=False),
         sa.Column("concert_time", sa.Time(), nullable=False),
-        *_audited(),
+        *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_schedules"),
         sa.ForeignKeyConstraint(["concert_id"], ["concerts.id"], name="fk_schedules_concert_id_concerts"),
         sa.ForeignKeyConstraint(["venue_id"], ["venues.id"], name="fk_schedules_venue_id_venues"),
@@ -65,15 +65,3 @@ def downgrade() -> None:
     op.drop_table("schedules")
     op.drop_table("venues")
     op.drop_table("concerts")
-
-
-def _audited() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("created_by", sa.BigInteger()),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("updated_by", sa.BigInteger()),
-        sa.Column("is_deleted", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("deleted_at", sa.DateTime(timezone=True)),
-        sa.Column("deleted_by", sa.BigInteger()),
-    ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
+
+from common.audit_columns import audit_columns
 
 revision = "0001"
 down_revision = None
@@ -44,7 +44,7 @@ def _create_payments() -> None:
             comment="set while the provider may have the money without our knowing: when to ask it again",
         ),
         sa.Column("confirm_attempts", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
-        *_audited(),
+        *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_payments"),
         sa.CheckConstraint("status IN ('WAITING', 'COMPLETED', 'FAILED', 'CANCELED')", name=op.f("ck_payments_status")),
         sa.CheckConstraint("total_price > 0", name=op.f("ck_payments_total_price")),
@@ -79,7 +79,7 @@ def _create_bookings() -> None:
             sa.DateTime(timezone=True),
             comment="when a pending booking is given up; null while its payment is being confirmed, and afterwards",
         ),
-        *_audited(),
+        *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_bookings"),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name="fk_bookings_payment_id_payments"),
         sa.CheckConstraint(
@@ -117,7 +117,7 @@ def _create_refunds() -> None:
             comment="when to ask the provider again, if nobody is on it",
         ),
         sa.Column("attempts", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
-        *_audited(),
+        *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_refunds"),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name="fk_refunds_payment_id_payments"),
         sa.ForeignKeyConstraint(["booking_id"], ["bookings.id"], name="fk_refunds_booking_id_bookings"),
@@ -146,15 +146,3 @@ def _create_idempotency_keys() -> None:
 
 def _create_index(name: str, table: str, columns: list[str], *, where: str | None = None) -> None:
     op.create_index(name, table, columns, postgresql_where=None if where is None else sa.text(where))
-
-
-def _audited() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("created_by", sa.BigInteger()),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("updated_by", sa.BigInteger()),
-        sa.Column("is_deleted", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("deleted_at", sa.DateTime(timezone=True)),
-        sa.Column("deleted_by", sa.BigInteger()),
-    ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
+
+from common.audit_columns import audit_columns
 
 revision = "0001"
 down_revision = None
@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("profile_image", sa.String(2048), nullable=False),
         sa.Column("password_hash", sa.String(255), nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
-        *_audited(),
+        *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.CheckConstraint("role IN ('ROLE_USER', 'ROLE_SELLER', 'ROLE_MANAGER')", name=op.f("ck_users_role")),
     )
@@ -35,15 +35,3 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("users")
-
-
-def _audited() -> list[sa.Column[Any]]:
-    return [
-        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("created_by", sa.BigInteger()),
-        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
-        sa.Column("updated_by", sa.BigInteger()),
-        sa.Column("is_deleted", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.Column("deleted_at", sa.DateTime(timezone=True)),
-        sa.Column("deleted_by", sa.BigInteger()),
-    ]
