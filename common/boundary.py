@@ -1,4 +1,4 @@
-"""Where a request enters a service: what is done once for each, before and behind the framework.
+"""Where a request enters a process: what is done once for each, before and behind the framework.
 
 Pure ASGI: FastAPI's ``@app.middleware("http")`` would cost about 300 µs a request (measured-costs.md).
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.context import REQUEST_ID, use_request_id
-from common.errors import LoginRequired, PayloadTooLarge, PlatformError
+from common.errors import LoginRequired, PayloadTooLarge, PlatformError, ServiceUnavailable
 from common.identity import IdentitySigner, set_caller
 from common.language import use_language
 from common.telemetry import RequestMetrics, metrics_page
@@ -32,22 +33,18 @@ class Operations:
     def __init__(self, checks: Sequence[Check]) -> None:
         self._checks = checks
 
-    async def answer(self, path: str) -> Any | None:
+    async def answer(self, path: str) -> Response | None:
         """The response for ``path``, or None where it is none of the three."""
         if path == "/health/live":
             return ok()
         if path == "/health/ready":
             return await self._ready()
         if path == "/metrics":
-            from starlette.responses import Response
-
             body, content_type = metrics_page()
             return Response(body, headers={"content-type": content_type})
         return None
 
-    async def _ready(self) -> Any:
-        from common.errors import ServiceUnavailable
-
+    async def _ready(self) -> Response:
         for check in self._checks:
             try:
                 await check()
@@ -57,28 +54,24 @@ class Operations:
         return ok()
 
 
-class RequestBoundary:
-    """Request id, language, identity, body limit, metrics.
+class Boundary(ABC):
+    """What every request goes through in front of an application: operations, request id, language, metrics.
 
-    Every path but ``public`` ones needs an identity that the gateway or another service signed; without one the
-    answer is 401, so that a service reached directly gives nothing away.
+    A subclass says whom it lets in.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        signer: IdentitySigner,
-        operations: Operations,
-        public: tuple[str, ...] = (),
-        max_body_bytes: int,
-    ) -> None:
+    def __init__(self, app: ASGIApp, operations: Operations) -> None:
         self._app = app
-        self._signer = signer
         self._operations = operations
-        self._public = public
-        self._max_body_bytes = max_body_bytes
         self._metrics = RequestMetrics()
+
+    @abstractmethod
+    def admit(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        """Lets a request in: what the application receives it by. Raises what ``refusal`` has an answer to."""
+
+    @abstractmethod
+    def refusal(self, error: Exception) -> Response | None:
+        """The answer to an exception that ends a request, if it is one that refuses it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -102,20 +95,48 @@ class RequestBoundary:
             await send(message)
 
         try:
-            self._identify(scope, headers)
-            limited = self._limited(headers, receive)
-            await self._app(scope, limited, send_with_id)
-        except PlatformError as error:
-            await failure(error)(scope, receive, send_with_id)
-        except Exception:
+            await self._app(scope, self.admit(scope, headers, receive), send_with_id)
+        except Exception as error:
+            refusal = self.refusal(error)
+            if refusal is not None:
+                await refusal(scope, receive, send_with_id)
             # What the API's own handler has logged and answered, Starlette raises again for the server to see. uvicorn
             # would drop the connection for it, and with it a request that the gateway sends on it next.
-            if not status:
+            elif not status:
                 raise
         finally:
             route = scope.get("route")
             template = route.path if route is not None else "unmatched"
             self._metrics.observe(scope["method"], template, status, time.perf_counter() - started)
+
+
+class RequestBoundary(Boundary):
+    """The boundary of a service of the platform: identity, and a limit to the body.
+
+    Every path but ``public`` ones needs an identity that the gateway or another service signed; without one the
+    answer is 401, so that a service reached directly gives nothing away.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        signer: IdentitySigner,
+        operations: Operations,
+        public: tuple[str, ...] = (),
+        max_body_bytes: int,
+    ) -> None:
+        super().__init__(app, operations)
+        self._signer = signer
+        self._public = public
+        self._max_body_bytes = max_body_bytes
+
+    def admit(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        self._identify(scope, headers)
+        return self._limited(headers, receive)
+
+    def refusal(self, error: Exception) -> Response | None:
+        return failure(error) if isinstance(error, PlatformError) else None
 
     def _identify(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         target: bytes = scope["raw_path"]

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from common.errors import InvalidInput, LoginRequired, NotAuthorized, PlatformError, ServiceUnavailable
 from common.identity import Role, require_role, require_service
 from common.language import Language
+from common.paging import PageRequest, requested_page
 from common.wire import Envelope, Nothing, WireModel
 
 # The tag of routes that only other services may call.
@@ -85,8 +86,24 @@ class DocumentedApi(FastAPI):
             for route in self.routes:
                 if isinstance(route, APIRoute):
                     route.operation_id = route.name
-            self.openapi_schema = _describe_security(super().openapi())
+            schema = _describe_security(super().openapi())
+            for route in self.routes:
+                if isinstance(route, APIRoute) and _is_paged(route):
+                    for method in route.methods or ():
+                        operation = schema["paths"][route.path_format][method.lower()]
+                        operation.setdefault("parameters", []).extend(_PAGE_PARAMETERS)
+            self.openapi_schema = schema
         return self.openapi_schema
+
+
+_PAGE_PARAMETERS = [
+    {"name": name, "in": "query", "required": False, "schema": schema}
+    for name, schema in PageRequest.model_json_schema()["properties"].items()
+]
+
+
+def _is_paged(route: APIRoute) -> bool:
+    return any(dependency.call is requested_page for dependency in route.dependant.dependencies)
 
 
 def _describe_security(schema: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ INT64_MAX = 2**63 - 1
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _ISO_TIME = re.compile(r"\d{2}:\d{2}(:\d{2})?", re.ASCII)
+_DECIMAL = re.compile(r"-?\d+", re.ASCII)
 
 
 def _iso_date(value: object) -> object:
@@ -46,11 +47,29 @@ def _iso_time(value: object) -> object:
     return value
 
 
+def _decimal(value: object) -> object:
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise ValueError("must be a whole number in digits")
+    return value
+
+
 # PostgreSQL's text cannot hold U+0000; everything else that is Unicode may be in a name.
 Text = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]*$")]
 
+# A number in a path or a query. pydantic alone would also take "1.0", " 1" and "1_000" for one.
+Decimal = Annotated[int, BeforeValidator(_decimal)]
+
+# An http(s) URL, or empty.
+HttpUrl = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, max_length=2048, pattern=r"^([hH][tT]{2}[pP][sS]?://[^\s/?#\x00]+[^\s\x00]*)?$"
+    ),
+    Field(description="http(s) URL, or empty"),
+]
+
 # An id that no row has is "not found"; one that no bigint can hold is invalid input.
-Id = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
+Id = Annotated[Decimal, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
 
 # Without these, pydantic would take a number for seconds since the epoch, and a time with a fraction or a zone.
 Date = Annotated[date, BeforeValidator(_iso_date)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,11 +14,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope
 
-from common.context import REQUEST_ID, use_request_id
-from common.language import current_language, use_language
-from common.telemetry import UNEXPECTED_ERRORS, RequestMetrics, metrics_page
+from common.boundary import Boundary, Operations
+from common.language import current_language
+from common.telemetry import UNEXPECTED_ERRORS
 from payment_simulator.errors import Refusal, TossError
 from payment_simulator.idempotency import Answer
 from payment_simulator.merchant_api import MerchantApi
@@ -64,74 +63,25 @@ def create_app(settings: PaymentSettings) -> ASGIApp:
         lifespan=lifespan,
         exception_handlers={Refusal: _refused, HTTPException: _no_such_call, Exception: _unexpected},
     )
-    return Front(api, provider)
+    return MerchantBoundary(api, provider)
 
 
-class Front:
-    """Health and metrics; request id, language, the merchant's credential, and a time for each request."""
+class MerchantBoundary(Boundary):
+    """Lets in who knows the merchant's secret key, and anybody to a checkout."""
 
     def __init__(self, app: ASGIApp, provider: Provider) -> None:
-        self._app = app
-        self._provider = provider
+        super().__init__(app, Operations([provider.check]))
         self._secret_key = provider.settings.secret_key.get_secret_value()
-        self._metrics = RequestMetrics()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        operation = await self._operation(scope["path"])
-        if operation is not None:
-            await operation(scope, receive, send)
-            return
-        started = time.perf_counter()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        request_id = use_request_id(headers.get(REQUEST_ID.encode()))
-        use_language(headers.get(b"accept-language", b"").decode("latin-1"))
-        status = 0
+    def admit(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        if scope["path"] != CHECKOUTS:
+            check_merchant(headers.get(b"authorization", b"").decode("latin-1"), self._secret_key)
+        return receive
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (REQUEST_ID.encode(), request_id.encode())]
-            await send(message)
-
-        try:
-            if scope["path"] != CHECKOUTS:
-                check_merchant(headers.get(b"authorization", b"").decode("latin-1"), self._secret_key)
-            await self._app(scope, receive, send_with_id)
-        except Refusal as refusal:
-            await json_response(error_answer(refusal.error, current_language()))(scope, receive, send_with_id)
-        except Exception:
-            # Starlette raises again what it has logged and answered; uvicorn would drop the connection for it.
-            if not status:
-                raise
-        finally:
-            route = scope.get("route")
-            self._metrics.observe(
-                scope["method"], route.path if route else "unmatched", status, time.perf_counter() - started
-            )
-
-    async def _operation(self, path: str) -> Response | None:
-        match path:
-            case "/health/live":
-                return json_response(Answer(200, b"{}"))
-            case "/health/ready":
-                return await self._ready()
-            case "/metrics":
-                body, content_type = metrics_page()
-                return Response(body, headers={"content-type": content_type})
-        return None
-
-    async def _ready(self) -> Response:
-        try:
-            await self._provider.check()
-        except Exception as problem:  # readiness reports every kind of failure alike, and says which
-            logger.warning("not ready: %s: %s", type(problem).__name__, problem)
-            answer = error_answer(TossError.FAILED_INTERNAL_SYSTEM_PROCESSING, current_language())
-            return json_response(Answer(503, answer.body))
-        return json_response(Answer(200, b"{}"))
+    def refusal(self, error: Exception) -> Response | None:
+        if not isinstance(error, Refusal):
+            return None
+        return json_response(error_answer(error.error, current_language()))
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -14,7 +14,7 @@ from payment_simulator.faults import Faults
 from payment_simulator.group_commit import LedgerThread
 from payment_simulator.idempotency import Answer, InProgress
 from payment_simulator.ledger import Moment
-from payment_simulator.schema import open_for_reading, open_for_writing
+from payment_simulator.schema import VERSION, open_for_reading, open_for_writing
 from payment_simulator.settings import PaymentSettings
 from payment_simulator.wire import error_answer
 
@@ -49,8 +49,12 @@ class Provider:
         return Moment(time.time_ns() // 1_000_000, int(self.settings.checkout_seconds * 1000))
 
     async def check(self) -> None:
-        """Raises if the ledger cannot be written to."""
-        await self.writer.run(lambda connection: connection.execute("SELECT 1").fetchone())
+        """Writes to the ledger, what is there already.
+
+        Raises:
+            sqlite3.Error: it cannot be written to.
+        """
+        await self.writer.run(lambda connection: connection.execute(f"PRAGMA user_version = {VERSION}"))
 
 
 def answered(make: Callable[[sqlite3.Connection], Answer]) -> Callable[[sqlite3.Connection], Answer]:

@@ -19,6 +19,10 @@ from psycopg import sql
 from common.identity import Role, User
 from payment_simulator.checkout_key import payment_key_for
 
+ON_SALE = 100
+"""Shows that people look at and book, the first ones: few enough that a cache can be of use, and each with seats for a
+long measurement."""
+
 VENUE_ROWS, VENUE_COLUMNS = 50, 40
 FREE_SEATS = VENUE_ROWS * VENUE_COLUMNS // 2
 """Seeded bookings are in the front half of the venue; the back half is for the load."""

@@ -8,7 +8,7 @@ from scenarios.model import Load, Scenario, Variant
 SCENARIO = Scenario(
     id="booking",
     title="Booking",
-    text="100 clients book one seat after the other in a closed loop, no two the same seat, over all shows. "
+    text="100 clients book one seat after the other in a closed loop, no two the same seat, over 100 shows. "
     "Counted are answers of 200; finished counts bookings committed, from the first request to the last outcome.",
     variants=(Variant(Load("closed", users=100, requests_per_user=100)),),
     prepare=prepare,

@@ -11,7 +11,7 @@ from scenarios.audits.bookings import (
     seat_sold_once,
     unacknowledged_are_explained,
 )  # fmt: skip
-from scenarios.dataset import FREE_SEATS, concert_of, prices
+from scenarios.dataset import FREE_SEATS, ON_SALE, concert_of, prices
 from scenarios.model import Audited, CellState
 
 
@@ -20,7 +20,7 @@ def prepare(state: CellState) -> Mapping[str, Any]:
     dataset, known = state.dataset, prices(state.dataset)
     return {
         "user_ids": [user.user_id for user in dataset.load_users],
-        "prices": [known[concert_of(dataset, schedule)] for schedule in range(1, dataset.schedules + 1)],
+        "prices": [known[concert_of(dataset, schedule)] for schedule in range(1, ON_SALE + 1)],
         "free_seats": FREE_SEATS,
     }
 

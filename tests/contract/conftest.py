@@ -9,12 +9,19 @@ import httpx
 import pytest
 
 from common.identity import IdentitySigner, Role
-from harness.launch import RunningStage
+from harness.launch import RunningStage, Secrets, launch
+from harness.launch.environment import DATABASES
+from harness.provision import Component, Infrastructure, create_database, drop_database
+from harness.stages.manifest import Stage
+from harness.supervise import Supervisor
 from tests.contract.client import Api
 from tests.contract.direct import Services
 from tests.contract.making import Maker, making
+from tests.contract.ordering import Shop, shopping
 
 TIMEOUT_SECONDS = 20.0
+
+HASTY = {"ORDER_HOLD_SECONDS": "2", "ORDER_PROVIDER_SECONDS": "1", "ORDER_SWEEP_SECONDS": "0.1"}
 
 # A line of log for each of thousands of requests, kept by pytest, takes longer than some of the requests.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -63,3 +70,36 @@ def seller(make: Maker) -> Api:
 def manager(make: Maker) -> Api:
     """A new manager with a token."""
     return make.person(Role.MANAGER)
+
+
+@pytest.fixture(scope="session")
+def shop(make: Maker) -> Iterator[Shop]:
+    """A show on sale on the stage under test."""
+    with shopping(make) as open_shop:
+        yield open_shop
+
+
+@pytest.fixture(scope="session")
+def hasty(
+    stage: Stage, infrastructure: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    """A show on a stage of its own that waits for nothing: neither for buyers, nor for the provider."""
+    infrastructure.ensure(*(Component(name) for name in stage.infrastructure))
+    names = {package: f"hasty_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
+    with (
+        launch(
+            stage,
+            infrastructure,
+            supervisor,
+            database_urls={package: create_database(infrastructure, name) for package, name in names.items()},
+            secrets=Secrets(),
+            log_folder=tmp_path_factory.mktemp(f"hasty-{stage.id}"),
+            overrides=HASTY,
+        ) as running,
+        httpx.Client(base_url=running.gateway_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client,
+        making(running, client) as maker,
+        shopping(maker) as open_shop,
+    ):
+        yield open_shop
+    for name in names.values():
+        drop_database(infrastructure, name)

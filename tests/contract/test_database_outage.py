@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from common.identity import Role
-from harness.launch import RunningStage, Secrets, launch
+from harness.launch import Secrets, launch
 from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, provision
 from harness.stages.manifest import Stage
@@ -25,9 +25,12 @@ UNAVAILABLE = (503, 5000)
 
 
 @pytest.fixture
-def lone_servers(stage: Stage, supervisor: Supervisor, tmp_path: Path) -> Iterator[Infrastructure]:
+def lone_servers(stage: Stage, tmp_path: Path) -> Iterator[Infrastructure]:
     """Servers of this test's own, to be broken."""
-    with provision("embedded", supervisor, log_folder=tmp_path / "servers", report=print) as servers:
+    with (
+        Supervisor("outage") as owner,
+        provision("embedded", owner, log_folder=tmp_path / "servers", report=print) as servers,
+    ):
         servers.ensure(Component.POSTGRES, *(Component(name) for name in stage.infrastructure))
         yield servers
 
@@ -93,19 +96,14 @@ def test_a_database_that_is_gone_or_starting_is_503_and_heals(
     lone: tuple[Maker, ManagedProcess], lone_servers: Infrastructure
 ) -> None:
     maker, postgres = lone
+    readiness = maker.platform.service_urls["concert"] + "/health/ready"
     with asked(maker.person(Role.MANAGER)) as asking:
         for end in (postgres.terminate, postgres.kill):
             asking.until(OK)
             end()
             asking.until(UNAVAILABLE)
+            assert outcome(httpx.get(readiness)) == UNAVAILABLE
             lone_servers.restart(Component.POSTGRES)
         asking.until(OK)
     assert asking.kinds == {OK, UNAVAILABLE}
-
-
-def test_readiness_says_so(lone: tuple[Maker, ManagedProcess]) -> None:
-    maker, postgres = lone
-    url = maker.platform.service_urls["concert"] + "/health/ready"
-    assert httpx.get(url).status_code == 200
-    postgres.kill()
-    assert outcome(httpx.get(url)) == UNAVAILABLE
+    assert outcome(httpx.get(readiness)) == OK

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.gateway.asking import TOKEN, ask, ask_raw
 from tests.gateway.conftest import StartGateway
-from tests.gateway.gateway_process import GatewayProcess
+from tests.gateway.gateway_process import GatewayProcess, until
 from tests.gateway.upstreams import Echo
 
 TARGET = "/order-service/bookings"
@@ -84,6 +86,21 @@ def test_ten_megabytes_are_streamed_where_they_are_allowed(start_gateway: StartG
             seen = ask(gateway.port, TARGET, method="POST", body=body).json
             assert seen["length"] == size
         assert gateway.resident_bytes - before < 6 * MIB
+
+
+def test_an_identity_is_signed_once_the_body_is_there(gateway: GatewayProcess) -> None:
+    head = f"POST {TARGET} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as connection:
+        connection.sendall(f"{head}Expect: 100-continue\r\nContent-Length: 5\r\n\r\n".encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+        reading_since = time.time()
+        assert until(lambda: time.time() >= reading_since + 2)
+        connection.sendall(b"hello")
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+    seen = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert int(dict(seen["headers"])["x-identity-time"]) > reading_since
 
 
 @pytest.mark.parametrize("announced", ["Content-Length: 10", "Content-Length: 100000", "Transfer-Encoding: chunked"])

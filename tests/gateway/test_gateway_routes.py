@@ -7,7 +7,6 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from common.errors import InvalidInput
 from gateway.routes import Access, Route, Routes
 
 ROUTES = Routes(["user-service", "concert-service", "order-service"])
@@ -27,10 +26,9 @@ NORMAL_PATHS = _paths(st.sampled_from(NAMES), st.sampled_from(NAMES).map(lambda 
 
 
 def _find(raw: str, method: str = "GET") -> Route | None:
-    try:
-        return ROUTES.find(method, unquote(raw), raw.encode("utf-8", "surrogatepass"))
-    except InvalidInput:
-        return None
+    """The route of a path in normal form, None for any other."""
+    route = ROUTES.find(method, unquote(raw), raw.encode("utf-8", "surrogatepass"))
+    return None if route.access is Access.MALFORMED else route
 
 
 @given(ANY_PATHS)
@@ -66,9 +64,12 @@ def test_a_route_is_public_exactly_if_the_service_reads_its_prefix(raw: str) -> 
     assert (route.access is Access.PUBLIC) == unquote(route.path.decode("ascii")).startswith(prefix)
 
 
-@given(st.text(min_size=1, max_size=20))
+PRINTABLE = st.characters(exclude_categories=["C", "Z"], exclude_characters="/\\") | st.just(" ")
+
+
+@given(st.text(PRINTABLE, min_size=1, max_size=20))
 def test_an_ordinary_name_passes_once_it_is_percent_encoded(name: str) -> None:
-    assume(name.isprintable() and not {"/", "\\"} & set(name) and not name.startswith("."))
+    assume(not name.startswith("."))
     route = _find("/concert-service/concerts/" + quote(name, safe="", errors="surrogatepass"))
     assert route is not None
     assert (route.access, route.service) == (Access.USER, "concert-service")

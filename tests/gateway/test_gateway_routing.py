@@ -76,9 +76,35 @@ def test_the_gateway_answers_for_its_own_health_and_metrics(gateway: GatewayProc
         "/../user-service/auth/login",
     ],
 )
-@pytest.mark.parametrize("token", [True, False])
-def test_a_path_that_could_be_read_in_two_ways_is_refused(gateway: GatewayProcess, target: str, token: bool) -> None:
-    assert ask(gateway.port, target, token=token).outcome == (400, 1001)
+def test_a_path_that_could_be_read_in_two_ways_is_refused(gateway: GatewayProcess, target: str) -> None:
+    assert ask(gateway.port, target).outcome == (400, 1001)
+    assert ask(gateway.port, target, token=False).outcome == (401, 2001)
+
+
+@pytest.mark.parametrize("service", ["user-service", "concert-service", "order-service"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics",
+        "/metrics/",
+        "/%6detrics",
+        "/openapi.json",
+        "/health",
+        "/health/live",
+        "/health/ready/",
+        "/health/x/y",
+    ],
+)
+def test_the_operations_of_a_service_are_not_asked_for_here(gateway: GatewayProcess, service: str, path: str) -> None:
+    assert ask(gateway.port, f"/{service}{path}").outcome == (404, 1002)
+    assert ask(gateway.port, f"/{service}{path}", token=False).outcome == (401, 2001)
+
+
+@pytest.mark.parametrize(
+    "path", ["/metricsx", "/concerts/metrics", "/healthy", "/concerts/health/live", "/openapi.jsonx"]
+)
+def test_what_only_looks_like_them_passes(gateway: GatewayProcess, path: str) -> None:
+    assert ask(gateway.port, f"/concert-service{path}").status == 200
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from common.errors import LoginRequired
 from common.identity import Role, User
 from common.tokens import issue_token
-from gateway.authentication import TokenVerifier
+from gateway.authentication import MAX_TOKEN_BYTES, TokenVerifier
 from tests.gateway.asking import BUYER, JWT_SECRET, LOGGED_IN, TOKEN, ask
 from tests.gateway.gateway_process import GatewayProcess
 
@@ -59,6 +59,11 @@ REFUSED = {
     "without signature": f"Bearer {HEADER}.{PAYLOAD}.",
     "signature left out": f"Bearer {HEADER}.{PAYLOAD}",
     "twice in one": f"Bearer {TOKEN}, Bearer {TOKEN}",
+    "behind a tab": f"Bearer\t{TOKEN}",
+    "behind a space and a tab": f"Bearer \t{TOKEN}",
+    "with a character that decoders skip": f"Bearer {TOKEN[:-9]}!{TOKEN[-9:]}",
+    "with padding": f"Bearer {TOKEN}=",
+    "valid, but too long": f"Bearer {_signed(HS256, {**CLAIMS, 'email': 'a' * 1000})}",
     "huge": f"Bearer {TOKEN}{'A' * 6000}",
     "expired": f"Bearer {issue_token(BUYER, JWT_SECRET, now=time.time() - 7200)}",
     "forged": f"Bearer {issue_token(BUYER, 'another secret of forty characters, at least')}",
@@ -176,6 +181,26 @@ def test_refused_tokens_are_not_remembered() -> None:
     assert len(tokens) == 1
     tokens.verify(BEARERS[1])
     assert tokens.hits == 1
+
+
+@given(st.sampled_from(["bearer", "Bearer", "BEARER", "bEaReR"]), st.integers(1, 2000))
+def test_however_it_is_written_a_token_is_remembered_once(scheme: str, spaces: int) -> None:
+    tokens = TokenVerifier(JWT_SECRET, size=10)
+    for authorization in (BEARERS[0], f"{scheme}{' ' * spaces}{BEARERS[0][7:].decode()}".encode()):
+        assert tokens.verify(authorization) == replace(BUYER, user_id=0)
+    assert (len(tokens), tokens.hits, tokens.misses) == (1, 1, 1)
+
+
+def test_what_is_remembered_is_bounded_in_bytes() -> None:
+    tokens = TokenVerifier(JWT_SECRET, size=10)
+    for length in range(500, 800):
+        token = issue_token(User(1, "a" * length, Role.USER), JWT_SECRET)
+        if len(token) <= MAX_TOKEN_BYTES:
+            assert tokens.verify(b"Bearer " + token.encode()).email == "a" * length
+        else:
+            with pytest.raises(LoginRequired):
+                tokens.verify(b"Bearer " + token.encode())
+    assert len(tokens) == 10
 
 
 @given(st.binary(max_size=300))

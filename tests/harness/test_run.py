@@ -182,7 +182,9 @@ def test_up_serves_and_stops(start: Callable[..., subprocess.Popen[str]], tmp_pa
     process = start(
         "up", "01", "--port-base", str(base), "--json", str(described), "--load-plan", f"concert_list={plan}"
     )
-    wait_until(lambda: (plan.exists() and plan.stat().st_size > 0) or process.poll() is not None, 60, "the start of the stage")
+    wait_until(
+        lambda: (plan.exists() and plan.stat().st_size > 0) or process.poll() is not None, 60, "the start of the stage"
+    )
     assert process.poll() is None, process.communicate()[0]
     description = json.loads(described.read_text())
     assert description["gateway"] == f"http://127.0.0.1:{base}"

@@ -14,13 +14,16 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from payment_simulator import ledger
 from payment_simulator.checkout_key import payment_key_for
 from payment_simulator.errors import Refusal, TossError
 from payment_simulator.group_commit import LedgerThread, Work
 from payment_simulator.model import Checkout
+from payment_simulator.provider import Provider
 from payment_simulator.schema import open_for_reading, open_for_writing
+from payment_simulator.settings import PaymentSettings
 from tests.payment_simulator.conftest import StartSimulator
 from tests.payment_simulator.running import confirm_body, new_order, until
 
@@ -124,6 +127,21 @@ def test_a_stop_lets_requests_in_flight_finish(start_simulator: StartSimulator) 
     with closing(open_for_reading(simulator.ledger_file)) as left:
         assert [row["order_id"] for row in left.execute("SELECT order_id FROM payments")] == [order]
         assert left.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+def test_readiness_is_that_the_ledger_can_be_written_to(tmp_path: Path) -> None:
+    """SQLite's ``query_only`` stands for a disk that has become read-only: beginning works, writing does not."""
+
+    async def run() -> None:
+        settings = PaymentSettings(secret_key=SecretStr("s" * 32), ledger=tmp_path / "ledger.sqlite3")
+        provider = Provider(settings)
+        async with provider.running():
+            await provider.check()
+            await provider.writer.run(lambda connection: connection.execute("PRAGMA query_only = ON"))
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                await provider.check()
+
+    asyncio.run(run())
 
 
 def test_a_ledger_that_cannot_be_used_is_named_in_one_sentence(start_simulator: StartSimulator, tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ from typing import Annotated, Self
 
 from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
-from common.wire import ABSENT, Date, Id, PatchModel, PositiveInt32, RequestModel, Text, Time, WireModel
+from common.wire import ABSENT, Date, HttpUrl, Id, PatchModel, PositiveInt32, RequestModel, Text, Time, WireModel
 
 ConcertName = Annotated[Text, Field(min_length=1, max_length=200)]
-ImageUrl = Annotated[Text, Field(max_length=2048)]
 VenueText = Annotated[Text, Field(min_length=1, max_length=200)]
 
 # The original's clients send both.
@@ -24,7 +23,7 @@ class ConcertRequest(RequestModel):
     start_date: Date
     end_date: Date
     price: PositiveInt32 = Field(description="won, for one seat")
-    image: ImageUrl = Field(default="", alias="concertImage")
+    image: HttpUrl = Field(default="", alias="concertImage")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -50,7 +49,7 @@ class ConcertPatch(PatchModel):
     start_date: Date = Field(default=ABSENT)
     end_date: Date = Field(default=ABSENT)
     price: PositiveInt32 = Field(default=ABSENT)
-    image: ImageUrl = Field(default=ABSENT, alias="concertImage")
+    image: HttpUrl = Field(default=ABSENT, alias="concertImage")
 
     model_config = ConfigDict(json_schema_extra={"example": {"concertName": "Summer Concert", "price": 120000}})
 

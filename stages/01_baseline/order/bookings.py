@@ -79,21 +79,20 @@ async def create(resources: Resources, request: BookingRequest, key: RequestKey 
     """
     if request.user_id != require_user().user_id:
         raise NotAuthorized
-    transact = partial(guarded, resources.database)
     try:
         seats = parse_seats(request.seat)
         schedule = await resources.schedules.detail(request.schedule_id)
         check(request, seats, schedule, datetime.now(UTC))
     except PlatformError as refusal:
         # A repeated request gets its first answer, whatever is wrong with it by now.
-        return await once(transact, key, partial(_refuse, refusal))
+        return await once(resources.database, key, partial(_refuse, refusal))
     booked: list[BookedView] = []
 
     async def book(session: AsyncSession) -> list[BookedView]:
         booked[:] = await _book(session, schedule, request.user_id, seats, resources.settings.hold_seconds)
         return booked
 
-    answer = await once(transact, key, book)
+    answer = await once(resources.database, key, book, transact=guarded)
     BOOKED.inc(len(booked))
     return answer
 

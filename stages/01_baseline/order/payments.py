@@ -22,7 +22,7 @@ from common.errors import (
 )
 from common.identity import require_self_or_manager, require_user
 from common.wire import JSONBytes
-from order.idempotency import RequestKey, in_transaction, once
+from order.idempotency import RequestKey, once
 from order.models import Booking, BookingStatus, Payment, PaymentStatus
 from order.resources import Resources
 from order.schedules import ScheduleDetail
@@ -72,7 +72,7 @@ async def create(resources: Resources, request: PaymentRequest, key: RequestKey 
         raise NotAuthorized
     if len(set(request.booking_ids)) < len(request.booking_ids):
         raise InvalidInput.of("bookingIds", "a booking is named twice")
-    return await once(partial(in_transaction, resources.database), key, partial(_create, request))
+    return await once(resources.database, key, partial(_create, request))
 
 
 async def _create(request: PaymentRequest, session: AsyncSession) -> CreatedPaymentView:

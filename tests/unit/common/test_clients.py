@@ -4,52 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from pydantic import TypeAdapter
 
-from common.clients import ServiceClient
+from common.clients import ServiceClient, understood
 from common.context import use_request_id
 from common.errors import NotFound, ServiceUnavailable
-from common.identity import IdentitySigner, Service
-
-SIGNER = IdentitySigner("an identity key of thirty-two characters")
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Ask = Callable[[ServiceClient], Awaitable[bytes]]
-
-
-def asked(answer: Answer, ask: Ask, timeout_seconds: float = 5.0) -> bytes:
-    """The outcome of ``ask`` against a server that gives ``answer`` to everything."""
-
-    async def run() -> bytes:
-        application = web.Application()
-        application.router.add_route("*", "/{rest:.*}", answer)
-        # A handler that never answers must not hold up the end of the test.
-        runner = web.AppRunner(application, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        port = runner.addresses[0][1]
-        client = ServiceClient(
-            f"http://127.0.0.1:{port}/", own_name="order-service", signer=SIGNER, timeout_seconds=timeout_seconds
-        )
-        await client.open()
-        try:
-            return await ask(client)
-        finally:
-            await client.close()
-            await runner.cleanup()
-
-    return asyncio.run(run())
-
-
-def status(code: int) -> Answer:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=code, text="the answer")
-
-    return answer
+from common.identity import Service
+from tests.unit.answering import SIGNER, answering, asked, never, status
 
 
 def test_the_body_comes_back_as_it_is() -> None:
@@ -99,12 +63,51 @@ def test_every_other_answer_means_that_the_service_cannot_help(code: int) -> Non
 
 
 def test_a_service_that_does_not_answer_in_time_is_unavailable() -> None:
-    async def never(_: web.Request) -> web.Response:
-        await asyncio.Event().wait()
-        raise AssertionError("unreachable")
-
     with pytest.raises(ServiceUnavailable):
         asked(never, lambda client: client.get("/"), timeout_seconds=0.2)
+
+
+def test_one_call_may_have_less_time_than_the_others() -> None:
+    with pytest.raises(ServiceUnavailable):
+        asked(never, lambda client: client.post("/", b"", timeout_seconds=0.2), timeout_seconds=60.0)
+
+
+def test_the_address_is_asked_for_at_each_call() -> None:
+    async def run() -> list[bytes]:
+        async with answering(status(200, "one")) as one, answering(status(200, "two")) as two:
+            addresses = iter([one, two, one])
+            client = ServiceClient(lambda: next(addresses), own_name="order-service", signer=SIGNER)
+            await client.open()
+            try:
+                return [await client.get("/") for _ in range(3)]
+            finally:
+                await client.close()
+
+    assert asyncio.run(run()) == [b"one", b"two", b"one"]
+
+
+def test_no_instance_to_ask_is_what_the_address_says_it_is() -> None:
+    def nobody() -> str:
+        raise ServiceUnavailable("no instance")
+
+    async def run() -> None:
+        client = ServiceClient(nobody, own_name="order-service", signer=SIGNER)
+        await client.open()
+        try:
+            await client.get("/")
+        finally:
+            await client.close()
+
+    with pytest.raises(ServiceUnavailable, match="no instance"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"[1", b'["a"]', b"{}", b"\xff"])
+def test_an_answer_of_another_shape_means_that_the_service_cannot_help(answer: bytes) -> None:
+    shape = TypeAdapter(list[int])
+    assert understood(shape, b"[1]") == [1]
+    with pytest.raises(ServiceUnavailable):
+        understood(shape, answer)
 
 
 def test_an_answer_that_breaks_off_is_no_answer() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pydantic_core import to_json
 from sqlalchemy import BigInteger, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -88,11 +89,51 @@ def test_the_defaults_are_the_contracts() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"page": -1}, {"size": 0}, {"size": -1}, {"size": 101}, {"page": "x"}, {"size": "1.5"}, {"page": 2**64}],
+    [
+        {"page": "1.0"},
+        {"page": " 1"},
+        {"page": "+1"},
+        {"page": "1_0"},
+        {"page": ""},
+        {"page": "\uff11"},
+        {"size": "2.0"},
+        {"page": "1\n"},
+        {"size": "1e1"},
+        {"page": -1},
+        {"size": 0},
+        {"size": -1},
+        {"size": 101},
+        {"page": "x"},
+        {"size": "1.5"},
+        {"page": 2**64},
+    ],
 )
 def test_impossible_pages_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PageRequest.model_validate(wrong)
+
+
+@given(st.lists(st.builds(RowView, id=st.integers(), price=st.integers())), st.integers(0, 50), st.integers(1, 100))
+def test_a_page_is_read_back_as_what_it_was(content: list[RowView], number: int, size: int) -> None:
+    page = Page[RowView].of(content, PageRequest(page=number, size=size), 5000)
+    back = Page[RowView].model_validate_json(to_json(page, by_alias=True))
+    assert back == page
+    assert type(back) is type(page) is Page[RowView]
+    assert all(type(row) is RowView for row in back.content)
+
+
+class PricedView(RowView):
+    name: str
+
+
+def test_a_page_can_show_its_elements_in_another_way() -> None:
+    page = Page[RowView].of([RowView(id=1, price=2)], PageRequest(page=3, size=1), 9)
+    named = page.showing(PricedView, [PricedView(**row.model_dump(), name="a") for row in page.content])
+    assert type(named) is Page[PricedView]
+    before, after = page.model_dump(by_alias=True), named.model_dump(by_alias=True)
+    assert after.pop("content") == [{"id": 1, "price": 2, "name": "a"}]
+    assert before.pop("content") == [{"id": 1, "price": 2}]
+    assert after == before
 
 
 def test_the_deepest_page_has_an_offset_that_a_bigint_holds() -> None:

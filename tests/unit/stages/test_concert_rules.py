@@ -45,12 +45,35 @@ VENUE = {"name": "Hall", "location": "Seoul", "row": 20, "col": 30}
         {"price": 1.5},
         {"price": 2**70},
         {"concertImage": None},
+        {"concertImage": "javascript:alert(1)"},
+        {"concertImage": "javascript://images.example/%0aalert(1)"},
+        {"concertImage": "data:image/png;base64,AAAA"},
+        {"concertImage": "ftp://images.example/a.png"},
+        {"concertImage": "//images.example/a.png"},
+        {"concertImage": "a.png"},
+        {"concertImage": "https:///a.png"},
+        {"concertImage": "https://"},
+        {"concertImage": "https://images.example/a b.png"},
+        {"concertImage": "https://images.example/a\x00.png"},
+        {"concertImage": "https://images.example/a.png\njavascript:alert(1)"},
+        {"concertImage": "https://images.example/" + "a" * 2048},
     ],
 )
 def test_concerts_that_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError) as refused:
         ConcertRequest.model_validate({**CONCERT, **change})
     assert {problem["loc"][0] for problem in refused.value.errors()} == set(change)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "https://images.example", "HTTP://images.example:8080/poster?id=7&size=2#top", "https://images.example/\ubd04.webp",
+        "https://[::1]/a",
+    ],
+)  # fmt: skip
+def test_an_image_is_any_http_url_or_empty(url: str) -> None:
+    assert ConcertRequest.model_validate({**CONCERT, "concertImage": f" {url} "}).image == url
 
 
 def test_a_concert_ends_no_earlier_than_it_starts() -> None:

@@ -15,6 +15,7 @@ SECRET = "a secret of more than thirty-two characters"
 ENVIRONMENT = {
     "IDENTITY_KEY": SECRET,
     "JWT_SECRET": SECRET,
+    "PAYMENT_SECRET_KEY": SECRET,
     "USER_SELLER_CODE": "seller",
     "USER_MANAGER_CODE": "manager",
     **{
@@ -60,6 +61,15 @@ def test_only_signing_up_and_logging_in_are_open(document: dict[str, Any]) -> No
 def test_calls_between_services_are_marked(document: dict[str, Any]) -> None:
     for path, call in operations(document):
         assert (INTERNAL in call.get("tags", [])) == (call.get("security") == [{"service": []}]), path
+
+
+def test_pages_state_their_parameters(document: dict[str, Any]) -> None:
+    paged = [call for path, call in operations(document) if "Page_" in str(call["responses"]["200"])]
+    assert len(paged) == {"user-service": 0, "concert-service": 1}.get(document["info"]["title"], len(paged))
+    for call in paged:
+        parameters = {parameter["name"]: parameter["schema"] for parameter in call["parameters"]}
+        assert {"page", "size", "sort"} <= parameters.keys()
+        assert (parameters["size"]["default"], parameters["size"]["maximum"]) == (20, 100)
 
 
 def test_request_bodies_come_with_an_example(document: dict[str, Any]) -> None:

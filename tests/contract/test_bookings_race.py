@@ -1,0 +1,102 @@
+"""One seat, and many who want it at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.contract.client import Api, outcome
+from tests.contract.making import Maker
+from tests.contract.ordering import BOOKINGS, Shop, metric
+
+BUYERS = 1_000
+
+WON, TAKEN, BUSY = (200, 0), (400, 4000), (503, 5000)
+
+
+async def rush(gateway_url: str, buyers: list[Api], bodies: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    """Status and code of every request; all of them are under way at once."""
+
+    async def book(session: aiohttp.ClientSession, buyer: Api, body: dict[str, Any]) -> tuple[int, int]:
+        headers = {"authorization": f"Bearer {buyer.token}"}
+        async with session.post(gateway_url + BOOKINGS, json=body, headers=headers) as answer:
+            if answer.status == 503:
+                assert int(answer.headers["retry-after"]) >= 1
+            return answer.status, (await answer.json())["code"]
+
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+        return await asyncio.gather(*(book(session, *one) for one in zip(buyers, bodies, strict=True)))
+
+
+def test_of_a_thousand_buyers_of_one_seat_exactly_one_gets_it(shop: Shop, make: Maker) -> None:
+    (seat,) = shop.seats()
+    buyers = [make.person() for _ in range(BUYERS)]
+    bodies = [shop.request(buyer, [seat]) for buyer in buyers]
+
+    outcomes = Counter(asyncio.run(rush(shop.platform.gateway_url, buyers, bodies)))
+
+    assert outcomes[WON] == 1, outcomes
+    assert set(outcomes) <= {WON, TAKEN, BUSY}, outcomes
+    row, column = seat.split()
+    rows = make.rows(
+        "order", "SELECT 1 FROM bookings WHERE schedule_id = %s AND seat_row = %s AND seat_column = %s",
+        shop.schedule["id"], row, column,
+    )  # fmt: skip
+    assert len(rows) == 1
+
+
+def test_of_overlapping_requests_no_seat_is_sold_twice(shop: Shop, make: Maker) -> None:
+    """Everybody wants three of ten seats: whoever gets one gets all three."""
+    seats = shop.seats(10)
+    buyers = [make.person() for _ in range(200)]
+    bodies = [
+        shop.request(buyer, [seats[(number + step) % 10] for step in (0, 3, 7)]) for number, buyer in enumerate(buyers)
+    ]
+
+    outcomes = Counter(asyncio.run(rush(shop.platform.gateway_url, buyers, bodies)))
+
+    assert set(outcomes) <= {WON, TAKEN, BUSY}, outcomes
+    assert 1 <= outcomes[WON] <= 3
+    held = make.rows(
+        "order",
+        "SELECT user_id, array_agg(seat_row || ' ' || seat_column ORDER BY id) AS seats FROM bookings"
+        " WHERE user_id = ANY(%s) GROUP BY user_id",
+        [buyer.user_id for buyer in buyers],
+    )
+    assert len(held) == outcomes[WON]
+    assert all(len(row["seats"]) == 3 for row in held)
+    sold = [seat for row in held for seat in row["seats"]]
+    assert len(sold) == len(set(sold))
+
+
+def test_buyers_of_different_seats_all_get_theirs(shop: Shop, make: Maker) -> None:
+    buyers = [make.person() for _ in range(60)]
+
+    with ThreadPoolExecutor(20) as threads:
+        answers = list(
+            threads.map(
+                lambda buyer: outcome(buyer.send("POST", BOOKINGS, json=shop.request(buyer, shop.seats()))), buyers
+            )
+        )
+
+    # Those whom the guard gave up on were told so, and nothing of theirs is left.
+    assert set(answers) <= {WON, BUSY}
+    assert answers.count(WON) >= 50
+    booked = "SELECT DISTINCT user_id FROM bookings WHERE user_id = ANY(%s)"
+    assert len(make.rows("order", booked, [buyer.user_id for buyer in buyers])) == answers.count(WON)
+
+
+@pytest.mark.parametrize("name", ["order_seats_booked_total", "order_seat_conflicts_total"])
+def test_sales_and_conflicts_are_counted(name: str, shop: Shop, buyer: Api) -> None:
+    url = shop.platform.service_urls["order"]
+    before = metric(url, name)
+    seats = shop.seats(2)
+    buyer.post(BOOKINGS, shop.request(buyer, seats))
+    buyer.refused(400, 4000, "POST", BOOKINGS, json=shop.request(buyer, seats))
+    assert metric(url, name) - before == (2 if "booked" in name else 1)
