@@ -138,14 +138,13 @@ class PageQuery(Generic[W]):
         """
         statement = self._statement(tuple(request.sort))
         limits = {"page_limit": request.size, "page_offset": request.offset}
-        async with database.reading() as connection:
-            rows = (await connection.execute(statement, {**limits, **parameters})).all()
-            if rows:
-                total = rows[0][-1]
-            elif request.page == 0:
-                total = 0
-            else:
-                total = (await connection.execute(self._count, parameters)).scalar_one()
+        rows = await database.read(lambda connection: connection.execute(statement, {**limits, **parameters}).all())
+        if rows:
+            total = rows[0][-1]
+        elif request.page == 0:
+            total = 0
+        else:
+            total = await database.read(lambda connection: connection.execute(self._count, parameters).scalar_one())
         return self._page.of(as_views(self._view, self._fields, rows), request, total)
 
     def _build(self, sort: tuple[str, ...]) -> Rows:

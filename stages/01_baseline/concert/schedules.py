@@ -138,8 +138,9 @@ async def delete(resources: Resources, schedule_id: int) -> None:
 
 
 async def _row(resources: Resources, statement: Rows, schedule_id: int) -> Any:
-    async with resources.database.reading() as connection:
-        found = (await connection.execute(statement, {"schedule_id": schedule_id})).one_or_none()
+    found = await resources.database.read(
+        lambda connection: connection.execute(statement, {"schedule_id": schedule_id}).one_or_none()
+    )
     if found is None:
         raise ScheduleNotFound
     return found

@@ -1,0 +1,281 @@
+"""``Idempotency-Key``: the first answer again, whatever has happened since, and the work done once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+
+from common.identity import Role
+from tests.contract.client import Api, outcome, refused, succeeded
+from tests.contract.making import CONCERTS, Maker
+from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Shop, eventually
+
+_numbers = count(1)
+
+
+def new_key() -> str:
+    """A key that no other test uses."""
+    return f"key-{next(_numbers)}"
+
+
+def send(api: Api, method: str, path: str, body: Any, key: str) -> httpx.Response:
+    content = {} if body is None else {"json": body}
+    return api.send(method, path, headers={"Idempotency-Key": key}, **content)
+
+
+def book(api: Api, body: Any, key: str) -> httpx.Response:
+    return send(api, "POST", BOOKINGS, body, key)
+
+
+def same(first: httpx.Response, second: httpx.Response) -> bool:
+    """Status and body, byte for byte."""
+    return (first.status_code, first.content) == (second.status_code, second.content)
+
+
+def test_a_repeated_booking_is_the_same_booking(shop: Shop, buyer: Api, make: Maker) -> None:
+    body, key = shop.request(buyer, shop.seats(2)), new_key()
+    first = book(buyer, body, key)
+    assert len(succeeded(first)) == 2
+    for _ in range(3):
+        assert same(first, book(buyer, body, key))
+    assert len(make.rows("order", "SELECT 1 FROM bookings WHERE user_id = %s", buyer.user_id)) == 2
+
+
+def test_it_is_the_first_answer_even_when_everything_has_changed(shop: Shop, buyer: Api, seller: Api) -> None:
+    concert = shop.make.concert(seller, price=PRICE)
+    schedule = shop.make.schedule(concert)
+    body = {"scheduleId": schedule["id"], "userId": buyer.user_id, "price": PRICE, "seat": ["1 1"]}
+    key = new_key()
+    first = book(buyer, body, key)
+    (booked,) = succeeded(first)
+    shop.cancel(buyer, booked["id"])
+    seller.delete(f"{CONCERTS}/{concert['id']}")
+    fresh = buyer.send("POST", BOOKINGS, json=body)
+    assert eventually(lambda: buyer.send("POST", BOOKINGS, json=body).status_code == 404), fresh.text
+    assert same(first, book(buyer, body, key))
+
+
+def test_the_language_of_the_first_answer_is_kept(shop: Shop, buyer: Api) -> None:
+    body, key = shop.request(buyer, shop.seats()), new_key()
+    headers = {"Idempotency-Key": key, "Accept-Language": "en"}
+    first = buyer.send("POST", BOOKINGS, json=body, headers=headers)
+    assert same(first, book(buyer, body, key))
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
+    "taken": ({}, (400, 4000)),
+    "no seat": ({"seat": ["0 0"]}, (400, 4005)),
+    "outside": ({"seat": ["9999 1"]}, (400, 4005)),
+    "twice": ({"seat": ["5 1009", "5 1009"]}, (400, 4004)),
+    "price": ({"price": 1}, (400, 1001)),
+    "no show": ({"scheduleId": 999_999_999}, (404, 3000)),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_refusal_is_repeated_too(kind: str, shop: Shop, buyer: Api, make: Maker) -> None:
+    (seat,) = shop.seats()
+    rival = make.person()
+    (held,) = rival.post(BOOKINGS, shop.request(rival, [seat]))
+    change, expected = REFUSALS[kind]
+    body, key = shop.request(buyer, [seat]) | change, new_key()
+    first = book(buyer, body, key)
+    assert outcome(first) == expected
+    shop.cancel(rival, held["id"])
+    assert same(first, book(buyer, body, key))
+    assert make.rows("order", "SELECT 1 FROM bookings WHERE user_id = %s", buyer.user_id) == []
+    # Under another key it is another request.
+    if kind == "taken":
+        assert len(succeeded(book(buyer, body, new_key()))) == 1
+
+
+def test_many_at_once_get_one_booking_and_one_answer(shop: Shop, buyer: Api, make: Maker) -> None:
+    for _ in range(5):
+        body, key = shop.request(buyer, shop.seats(3)), new_key()
+        with ThreadPoolExecutor(12) as threads:
+            answers = list(threads.map(lambda _, body=body, key=key: book(buyer, body, key), range(12)))
+        answered = [answer for answer in answers if answer.status_code != 503]
+        assert answered
+        assert all(same(answered[0], answer) for answer in answered)
+        assert len(succeeded(answered[0])) == 3
+    assert len(make.rows("order", "SELECT 1 FROM bookings WHERE user_id = %s", buyer.user_id)) == 15
+
+
+def test_a_key_is_for_one_request_only(shop: Shop, buyer: Api, make: Maker) -> None:
+    body, key = shop.request(buyer, shop.seats()), new_key()
+    (booked,) = succeeded(book(buyer, body, key))
+    other = shop.request(buyer, shop.seats())
+    refused(book(buyer, other, key), 409, 5001)
+    payment = {"userId": buyer.user_id, "bookingIds": [booked["id"]]}
+    refused(send(buyer, "POST", PAYMENTS, payment, key), 409, 5001)
+    payment_id = shop.payment(buyer, [booked["id"]])
+    refused(send(buyer, "PATCH", f"{PAYMENTS}/{payment_id}", None, key), 409, 5001)
+    checkout = shop.check_out(payment_id)
+    refused(send(buyer, "PATCH", COMPLETE, checkout.body, key), 409, 5001)
+    assert shop.approved(checkout) == []
+    assert len(make.rows("order", "SELECT 1 FROM bookings WHERE user_id = %s", buyer.user_id)) == 1
+
+
+def test_a_key_is_its_users_own(shop: Shop, make: Maker) -> None:
+    key = new_key()
+    buyers = [make.person(role) for role in Role]
+    booked = {succeeded(book(buyer, shop.request(buyer, shop.seats()), key))[0]["id"] for buyer in buyers}
+    assert len(booked) == len(buyers)
+
+
+def test_the_same_request_written_differently_is_the_same(shop: Shop, buyer: Api) -> None:
+    body, key = shop.request(buyer, shop.seats()), new_key()
+    first = book(buyer, body, key)
+    again = {**dict(reversed(body.items())), "concertId": 7}
+    assert same(first, book(buyer, again, key))
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256], ids=["empty", "256"])
+def test_a_key_is_1_to_255_characters(key: str, shop: Shop, buyer: Api) -> None:
+    (problem,) = buyer.refused(
+        400, 1001, "POST", BOOKINGS, json=shop.request(buyer, shop.seats()), headers={"Idempotency-Key": key}
+    )
+    assert problem["field"] == "Idempotency-Key"
+
+
+@pytest.mark.parametrize("key", ["x", "y" * 255, "a b", "' OR 1=1 --", "%00", '{"a": "é"}'])
+def test_a_key_may_be_anything_else(key: str, shop: Shop, buyer: Api) -> None:
+    body = shop.request(buyer, shop.seats())
+    headers = {b"Authorization": f"Bearer {buyer.token}".encode(), b"Idempotency-Key": key.encode()}
+    first, second = (buyer.http.post(BOOKINGS, json=body, headers=headers) for _ in range(2))
+    assert len(succeeded(first)) == 1
+    assert same(first, second)
+
+
+def test_a_key_is_forgotten_after_a_day(shop: Shop, buyer: Api, make: Maker) -> None:
+    body, key = shop.request(buyer, shop.seats()), new_key()
+    (booked,) = succeeded(book(buyer, body, key))
+    age = "UPDATE idempotency_keys SET created_at = now() - %s::interval WHERE user_id = %s RETURNING key"
+    make.rows("order", age, "23 hours 59 minutes", buyer.user_id)
+    assert succeeded(book(buyer, body, key))[0]["id"] == booked["id"]
+    make.rows("order", age, "24 hours 1 second", buyer.user_id)
+    refused(book(buyer, body, key), 400, 4000)
+    refused(book(buyer, body, key), 400, 4000)
+    other = shop.request(buyer, shop.seats())
+    make.rows("order", age, "25 hours", buyer.user_id)
+    assert succeeded(book(buyer, other, key))[0]["id"] != booked["id"]
+
+
+def test_a_payment_is_made_and_paid_once(shop: Shop, buyer: Api) -> None:
+    ids = shop.book(buyer, 2)
+    body, key = {"userId": buyer.user_id, "bookingIds": ids}, new_key()
+    with ThreadPoolExecutor(6) as threads:
+        made = list(threads.map(lambda _: send(buyer, "POST", PAYMENTS, body, key), range(6)))
+    assert all(same(made[0], answer) for answer in made)
+    checkout = shop.check_out(succeeded(made[0])["paymentId"])
+
+    key = new_key()
+    with ThreadPoolExecutor(6) as threads:
+        paid = list(threads.map(lambda _: send(buyer, "PATCH", COMPLETE, checkout.body, key), range(6)))
+    assert [outcome(answer) for answer in paid] == [(200, 0)] * 6
+    assert all(same(paid[0], answer) for answer in paid)
+    assert shop.approved(checkout) == [2 * PRICE]
+
+    key, path = new_key(), f"{PAYMENTS}/{checkout.payment_id}"
+    with ThreadPoolExecutor(6) as threads:
+        canceled = list(threads.map(lambda _: send(buyer, "PATCH", path, None, key), range(6)))
+    assert [outcome(answer) for answer in canceled] == [(200, 0)] * 6
+    assert shop.given_back(checkout) == [PRICE, PRICE]
+    # Without the key it is another request, and comes too late.
+    buyer.refused(400, 4002, "PATCH", path)
+    assert same(canceled[0], send(buyer, "PATCH", path, None, key))
+    assert same(paid[0], send(buyer, "PATCH", COMPLETE, checkout.body, new_key())) is False
+
+
+def test_a_refused_payment_is_refused_again(shop: Shop, buyer: Api) -> None:
+    ids, checkout = shop.checked_out(buyer)
+    wrong, key = checkout.body | {"amount": 1}, new_key()
+    first = send(buyer, "PATCH", COMPLETE, wrong, key)
+    refused(first, 400, 4006)
+    refused(send(buyer, "PATCH", COMPLETE, checkout.body, key), 409, 5001)
+    assert succeeded(send(buyer, "PATCH", COMPLETE, checkout.body, new_key())) == {}
+    assert same(first, send(buyer, "PATCH", COMPLETE, wrong, key))
+
+    _, declined = shop.checked_out(buyer, fault="decline-")
+    key = new_key()
+    first = send(buyer, "PATCH", COMPLETE, declined.body, key)
+    refused(first, 400, 4006)
+    assert same(first, send(buyer, "PATCH", COMPLETE, declined.body, key))
+    assert shop.bookings(ids) == ["CONFIRMED"]
+
+
+@pytest.fixture
+def in_the_middle(hasty: Shop) -> Callable[[str], tuple[Api, str, Any, str]]:
+    """A payment call whose first attempt ended with 503: who made it, its path, body and key."""
+
+    def interrupted(what: str) -> tuple[Api, str, Any, str]:
+        guest, key = hasty.make.person(), new_key()
+        path: str
+        if what == "paying":
+            _, checkout = hasty.checked_out(guest, 2, "error-")
+            path, body = COMPLETE, checkout.body
+        else:
+            _, checkout = hasty.buy(guest, 2, "cancelerror-")
+            path, body = f"{PAYMENTS}/{checkout.payment_id}", None
+        refused(send(guest, "PATCH", path, body, key), 503, 5000)
+        return guest, path, body, key
+
+    return interrupted
+
+
+@pytest.mark.parametrize("what", ["paying", "cancelling"])
+def test_503_is_never_repeated_and_the_next_try_goes_on(
+    what: str, hasty: Shop, in_the_middle: Callable[[str], tuple[Api, str, Any, str]]
+) -> None:
+    guest, path, body, key = in_the_middle(what)
+    answers: list[httpx.Response] = []
+
+    def done() -> bool:
+        answers.append(send(guest, "PATCH", path, body, key))
+        return answers[-1].status_code != 503
+
+    assert eventually(done)
+    assert succeeded(answers[-1]) == {}
+    assert same(answers[-1], send(guest, "PATCH", path, body, key))
+
+
+@pytest.mark.parametrize("what", ["paying", "cancelling"])
+def test_the_next_try_succeeds_even_if_a_worker_was_first(
+    what: str, hasty: Shop, in_the_middle: Callable[[str], tuple[Api, str, Any, str]]
+) -> None:
+    guest, path, body, key = in_the_middle(what)
+    end = "COMPLETED" if what == "paying" else "CANCELED"
+    mine = "SELECT status FROM payments WHERE user_id = %s"
+    assert eventually(lambda: hasty.make.rows("order", mine, guest.user_id)[0]["status"] == end)
+    assert succeeded(send(guest, "PATCH", path, body, key)) == {}
+
+
+def test_a_booking_answered_503_may_be_tried_again(hasty: Shop) -> None:
+    guest, key = hasty.make.person(), new_key()
+    # A show that nobody has asked for in the last second.
+    schedule = hasty.make.schedule({"id": hasty.schedule["concertId"]})
+    body = {"scheduleId": schedule["id"], "userId": guest.user_id, "price": PRICE, "seat": ["1 1"]}
+    (concert,) = hasty.platform.processes["concert"]
+    concert.kill()
+    try:
+        refused(book(guest, body, key), 503, 5000)
+        assert hasty.make.rows("order", "SELECT 1 FROM idempotency_keys WHERE user_id = %s", guest.user_id) == []
+    finally:
+        concert.respawn()
+    assert eventually(lambda: book(guest, body, key).status_code == 200)
+    first = book(guest, body, key)
+    assert len(succeeded(first)) == 1
+    concert.kill()
+    try:
+        assert same(first, book(guest, body, key))
+        # Not even what was remembered of the show is needed.
+        assert eventually(lambda: book(guest, {**body, "seat": ["1 2"]}, new_key()).status_code == 503)
+        assert same(first, book(guest, body, key))
+    finally:
+        concert.respawn()
+    assert eventually(lambda: guest.send("GET", f"{CONCERTS}/{schedule['concertId']}").status_code == 200)
