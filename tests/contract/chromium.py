@@ -84,12 +84,14 @@ class Tab:
 
     @property
     def complaints(self) -> list[Any]:
-        """Exceptions that were not caught, what the Content-Security-Policy forbade, and failed requests."""
-        return [
-            event["params"]
-            for event in self.events
-            if event["method"] in ("Runtime.exceptionThrown", "Log.entryAdded", "Audits.issueAdded")
-        ]
+        """Exceptions that were not caught, failed requests, and what the Content-Security-Policy forbade."""
+        return [event["params"] for event in self.events if _is_complaint(event)]
+
+
+def _is_complaint(event: dict[str, Any]) -> bool:
+    if event["method"] == "Audits.issueAdded":
+        return bool(event["params"]["issue"]["code"] == "ContentSecurityPolicyIssue")
+    return event["method"] in ("Runtime.exceptionThrown", "Log.entryAdded")
 
 
 @asynccontextmanager

@@ -135,6 +135,14 @@ def test_the_same_request_written_differently_is_the_same(shop: Shop, buyer: Api
     assert same(first, book(buyer, again, key))
 
 
+def test_a_seat_that_is_no_unicode_is_no_seat_with_a_key_either(shop: Shop, buyer: Api) -> None:
+    body = b'{"scheduleId": %d, "userId": %d, "price": %d, "seat": ["\\ud83d"]}'
+    content = body % (shop.schedule["id"], buyer.user_id, PRICE)
+    for headers in ({}, {"Idempotency-Key": new_key()}):
+        answer = buyer.send("POST", BOOKINGS, content=content, headers={**headers, "Content-Type": "application/json"})
+        refused(answer, 400, 4005)
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256], ids=["empty", "256"])
 def test_a_key_is_1_to_255_characters(key: str, shop: Shop, buyer: Api) -> None:
     (problem,) = buyer.refused(

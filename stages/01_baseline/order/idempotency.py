@@ -14,6 +14,7 @@ intent, and the key without an answer; whoever repeats the request goes on from 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -77,9 +78,10 @@ def request_key(request: Request, header: str | None, body: BaseModel | None = N
     """The key of a request, if it has one."""
     if header is None:
         return None
-    content = "" if body is None else body.model_dump_json(by_alias=True)
-    text = f"{request.method}\n{request.url.path}\n{content}"
-    return RequestKey(require_user().user_id, header, hashlib.sha256(text.encode()).hexdigest())
+    # json.dumps escapes what is no Unicode, such as half a surrogate pair, where pydantic would refuse it.
+    content = "" if body is None else json.dumps(body.model_dump())
+    written = f"{request.method}\n{request.url.path}\n{content}"
+    return RequestKey(require_user().user_id, header, hashlib.sha256(written.encode()).hexdigest())
 
 
 Work = Callable[[AsyncSession], Awaitable[Any]]

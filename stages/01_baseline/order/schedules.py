@@ -71,7 +71,6 @@ class Schedules:
             # A task of its own: whoever asked first may hang up, and the others still get the answer.
             task = asyncio.create_task(self._ask(schedule_id))
             self._under_way[schedule_id] = task
-            task.add_done_callback(lambda _: self._under_way.pop(schedule_id))
         return await asyncio.shield(task)
 
     async def _ask(self, schedule_id: int) -> ScheduleDetail:
@@ -80,6 +79,8 @@ class Schedules:
             body = await self._client.get(f"/schedules/{schedule_id}/detail")
         except NotFound as unknown:
             raise ScheduleNotFound from unknown
+        finally:
+            del self._under_way[schedule_id]
         detail = understood(_DETAIL, body)
         self._remembered.pop(schedule_id, None)
         while len(self._remembered) >= REMEMBERED_SCHEDULES:
