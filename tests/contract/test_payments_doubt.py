@@ -192,3 +192,15 @@ def test_a_dead_provider_keeps_nobody_from_booking(hasty: Shop, guest: Api) -> N
     assert settled(hasty, checkout.payment_id, "COMPLETED")
     assert eventually(lambda: hasty.bookings([paid]) == ["CANCELED"])
     assert hasty.given_back(bought) == [PRICE]
+
+
+def test_no_money_is_kept_for_a_seat_that_was_given_up(hasty: Shop, guest: Api) -> None:
+    """However a booking got lost while its payment was being confirmed: by hand, here."""
+    ids, checkout = hasty.checked_out(guest, 2)
+    with hasty.provider_faults(confirmDown=True):
+        unavailable(guest.send("PATCH", COMPLETE, json=checkout.body))
+        hasty.make.rows("order", "UPDATE bookings SET status = 'CANCELED' WHERE id = %s RETURNING id", ids[0])
+    assert settled(hasty, checkout.payment_id, "COMPLETED")
+    assert eventually(lambda: hasty.refunds(checkout.payment_id) == [(ids[0], PRICE, "DONE")])
+    assert hasty.given_back(checkout) == [PRICE]
+    assert hasty.bookings(ids) == ["CANCELED", "CONFIRMED"]

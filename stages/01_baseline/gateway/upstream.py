@@ -23,6 +23,9 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 READ_BUFFER_BYTES = 65_536
 
+# W3C Trace Context.
+_TRACE_HEADERS = ("traceparent", "tracestate")
+
 Body = bytes | AsyncIterator[bytes] | None
 
 

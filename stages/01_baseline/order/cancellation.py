@@ -7,10 +7,11 @@ answer, the client gets 503; the worker goes on, and so does the client's next t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Rows
@@ -23,13 +24,13 @@ from common.errors import (
     ScheduleNotFound,
     ServiceUnavailable,
 )
-from common.identity import require_self_or_manager
+from common.identity import current_user_id, require_self_or_manager
 from common.wire import JSONBytes
 from order.confirmation import join
 from order.idempotency import RequestKey, resumable
-from order.models import Booking, BookingStatus, Payment, PaymentStatus, Refund, RefundStatus
-from order.payments import lock, lock_bookings, void
-from order.refunds import DUE, DueRefund, give_back, request_refund
+from order.models import Booking, BookingStatus, Payment, PaymentStatus, Refund
+from order.payments import lock, void
+from order.refunds import DUE, OF_BOOKING, OF_PAYMENT, DueRefund, give_back, request_refunds
 from order.resources import Resources
 
 _BOOKING = (
@@ -41,9 +42,16 @@ _PAYMENT = select(
     Payment.user_id, Payment.schedule_id, Payment.status, Payment.id.label("payment_id"), Payment.confirm_due_at
 ).where(Payment.id == bindparam("id"), ~Payment.is_deleted)
 
-_REQUESTED = DUE.where(Refund.status == RefundStatus.REQUESTED).order_by(Refund.id)
-_OF_BOOKING = _REQUESTED.where(Refund.booking_id == bindparam("id"))
-_OF_PAYMENT = _REQUESTED.where(Refund.payment_id == bindparam("id"))
+_DUE_OF_BOOKING = DUE.where(Refund.booking_id == bindparam("id"))
+_DUE_OF_PAYMENT = DUE.where(Refund.payment_id == bindparam("id"))
+
+_RELEASE = """
+    UPDATE bookings SET status = 'CANCELED', updated_at = now(), updated_by = :caller
+    WHERE {which} AND (status = 'PENDING' OR (status = 'CONFIRMED' AND payment_id IS NULL))
+    RETURNING id
+"""
+_RELEASE_ONE = text(_RELEASE.format(which="id = :id AND payment_id IS NOT DISTINCT FROM CAST(:payment_id AS bigint)"))
+_RELEASE_ALL = text(_RELEASE.format(which="payment_id = :payment_id"))
 
 
 async def cancel_booking(resources: Resources, booking_id: int) -> None:
@@ -55,13 +63,18 @@ async def cancel_booking(resources: Resources, booking_id: int) -> None:
         BookingNotCancellable: the show is over, or it is CANCELED already.
         ServiceUnavailable: the refund has not been done yet, or it is not known yet whether the booking is paid.
     """
-    booking = await _row(resources, _BOOKING, booking_id)
+    booking = await _cancellable(resources, _BOOKING, booking_id)
     if booking is None:
         raise BookingNotFound
-    await _prepare(resources, booking)
-    async with resources.database.transaction() as session:
-        await _accept_booking(session, booking_id, booking.payment_id, resources.settings.provider_seconds)
-    await _give_back(resources, _OF_BOOKING, booking_id)
+    if booking.status == BookingStatus.PENDING or booking.payment_id is None:
+        await _release(resources, booking_id, booking.payment_id)
+        return
+    refunds: list[DueRefund] = []
+    if booking.status == BookingStatus.CONFIRMED:
+        async with resources.database.reading() as connection:
+            refunds = await request_refunds(connection, OF_BOOKING, booking_id, resources.settings.provider_seconds)
+    for refund in refunds or await _due(resources, _DUE_OF_BOOKING, booking_id):
+        await give_back(resources, refund)
 
 
 async def cancel_payment(resources: Resources, payment_id: int, key: RequestKey | None) -> JSONBytes:
@@ -75,10 +88,8 @@ async def cancel_payment(resources: Resources, payment_id: int, key: RequestKey 
     """
     refusal: PlatformError | None = None
     try:
-        payment = await _row(resources, _PAYMENT, payment_id)
-        if payment is None:
+        if await _cancellable(resources, _PAYMENT, payment_id) is None:
             raise PaymentNotFound
-        await _prepare(resources, payment)
     except PlatformError as error:
         # A repeated request gets its first answer, whatever is wrong with it by now.
         refusal = error
@@ -86,31 +97,40 @@ async def cancel_payment(resources: Resources, payment_id: int, key: RequestKey 
     async def intend(session: AsyncSession) -> None:
         if refusal is not None:
             raise refusal
-        await _accept_payment(session, payment_id, resources.settings.provider_seconds)
+        await _accept(session, payment_id, resources.settings.provider_seconds)
 
     async def follow() -> None:
-        await _give_back(resources, _OF_PAYMENT, payment_id)
+        for refund in await _due(resources, _DUE_OF_PAYMENT, payment_id):
+            await give_back(resources, refund)
 
     return await resumable(resources.database, key, intend, follow)
+
+
+async def _cancellable(resources: Resources, statement: Rows, row_id: int) -> Any:
+    """The booking or payment, once it is known whether it is paid; None if there is none.
+
+    Raises:
+        NotAuthorized, BookingNotCancellable, ServiceUnavailable: as ``cancel_booking``.
+    """
+    row = await _row(resources, statement, row_id)
+    if row is None:
+        return None
+    require_self_or_manager(row.user_id)
+    if row.status == BookingStatus.CANCELED:
+        raise BookingNotCancellable
+    # What has been accepted once is not refused any more.
+    if row.status != BookingStatus.CANCEL_REQUESTED and await _is_over(resources, row.schedule_id):
+        raise BookingNotCancellable
+    if row.confirm_due_at is None:
+        return row
+    with suppress(PaymentFailed):
+        await join(resources, row.payment_id)
+    return await _row(resources, statement, row_id)
 
 
 async def _row(resources: Resources, statement: Rows, row_id: int) -> Any:
     async with resources.database.reading() as connection:
         return (await connection.execute(statement, {"id": row_id})).one_or_none()
-
-
-async def _prepare(resources: Resources, row: Any) -> None:
-    """Refuses what cannot be cancelled by whom, and finds out whether it is paid, if that is not known."""
-    require_self_or_manager(row.user_id)
-    if row.status == BookingStatus.CANCELED:
-        raise BookingNotCancellable
-    if row.status != BookingStatus.CANCEL_REQUESTED and await _is_over(resources, row.schedule_id):
-        raise BookingNotCancellable
-    if row.confirm_due_at is not None:
-        try:
-            await join(resources, row.payment_id)
-        except PaymentFailed:
-            return
 
 
 async def _is_over(resources: Resources, schedule_id: int) -> bool:
@@ -121,44 +141,32 @@ async def _is_over(resources: Resources, schedule_id: int) -> bool:
         return False
 
 
-async def _accept_booking(session: AsyncSession, booking_id: int, payment_id: int | None, lease_seconds: float) -> None:
-    payment = None if payment_id is None else await session.get_one(Payment, payment_id, with_for_update=True)
-    booking = await session.get_one(Booking, booking_id, with_for_update=True)
-    if booking.payment_id != payment_id:
-        raise ServiceUnavailable("a payment was made for the booking meanwhile")
-    await _accept(session, booking, payment, lease_seconds)
-    if payment is not None:
-        await session.flush()
-        await void(session, [payment.id])
+async def _release(resources: Resources, booking_id: int, payment_id: int | None) -> None:
+    """Cancels a booking that is not paid."""
+    values = {"id": booking_id, "payment_id": payment_id, "caller": current_user_id()}
+    async with resources.database.transaction() as session:
+        if payment_id is not None and (await lock(session, payment_id)).confirm_due_at is not None:
+            raise ServiceUnavailable("the booking's payment is being confirmed")
+        if (await session.execute(_RELEASE_ONE, values)).first() is None:
+            raise ServiceUnavailable("the booking has changed meanwhile")
+        if payment_id is not None:
+            await void(session, [payment_id])
 
 
-async def _accept_payment(session: AsyncSession, payment_id: int, lease_seconds: float) -> None:
+async def _accept(session: AsyncSession, payment_id: int, lease_seconds: float) -> None:
+    """From here on the payment and its bookings end CANCELED, if the transaction is committed."""
     payment = await lock(session, payment_id)
     if payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELED):
         raise BookingNotCancellable
-    for booking in await lock_bookings(session, payment_id):
-        if booking.status != BookingStatus.CANCELED:
-            await _accept(session, booking, payment, lease_seconds)
-    await session.flush()
-    await void(session, [payment_id])
+    if payment.confirm_due_at is not None:
+        raise ServiceUnavailable("the payment is being confirmed")
+    if payment.status == PaymentStatus.COMPLETED:
+        await request_refunds(session, OF_PAYMENT, payment_id, lease_seconds)
+    else:
+        await session.execute(_RELEASE_ALL, {"payment_id": payment_id, "caller": current_user_id()})
+        await void(session, [payment_id])
 
 
-async def _accept(session: AsyncSession, booking: Booking, payment: Payment | None, lease_seconds: float) -> None:
-    """From here on the booking ends CANCELED, if the transaction is committed."""
-    match booking.status, payment:
-        case BookingStatus.CANCELED, _:
-            raise BookingNotCancellable
-        case BookingStatus.PENDING, Payment(confirm_due_at=datetime()):
-            raise ServiceUnavailable("the booking's payment is being confirmed")
-        case (BookingStatus.PENDING, _) | (_, None):
-            booking.status = BookingStatus.CANCELED
-        case BookingStatus.CONFIRMED, Payment():
-            booking.status = BookingStatus.CANCEL_REQUESTED
-            request_refund(session, booking, lease_seconds)
-
-
-async def _give_back(resources: Resources, due: Rows, row_id: int) -> None:
+async def _due(resources: Resources, statement: Rows, row_id: int) -> list[DueRefund]:
     async with resources.database.reading() as connection:
-        refunds = [DueRefund.of(row) for row in await connection.execute(due, {"id": row_id})]
-    for refund in refunds:
-        await give_back(resources, refund)
+        return [DueRefund.of(row) for row in await connection.execute(statement, {"id": row_id})]

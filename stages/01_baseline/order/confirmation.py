@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.errors import NotAuthorized, PaymentFailed, ServiceUnavailable
@@ -21,10 +20,9 @@ from common.identity import require_user
 from common.wire import JSONBytes
 from order.backoff import next_attempt
 from order.idempotency import RequestKey, resumable
-from order.models import BookingStatus, Payment, PaymentStatus
-from order.payments import lock, lock_bookings
+from order.models import BookingStatus, PaymentStatus
+from order.payments import STATE, lock
 from order.provider import InProgress, Provider, ProviderPayment, Refused
-from order.refunds import request_refund
 from order.resources import Resources
 from order.schemas import CompletionRequest
 from order.waiting import until_settled
@@ -33,15 +31,46 @@ logger = logging.getLogger(__name__)
 
 SETTLED = Counter("order_payments_settled", "Payments that were confirmed or refused.", ["outcome"])
 
-_STATE = select(
-    Payment.id,
-    Payment.status,
-    Payment.payment_key,
-    Payment.order_id,
-    Payment.total_price,
-    Payment.confirm_due_at,
-    Payment.confirm_attempts,
-).where(Payment.id == bindparam("payment_id"))
+_LOCK_BOOKINGS = text("SELECT status FROM bookings WHERE payment_id = :payment_id ORDER BY id FOR UPDATE")
+
+# The bookings stop expiring with the same commit that makes the provider's answer matter.
+_INTEND = text("""
+    WITH kept AS (UPDATE bookings SET expires_at = NULL WHERE payment_id = :payment_id AND status = 'PENDING')
+    UPDATE payments
+    SET payment_key = :payment_key, order_id = :order_id, updated_at = now(), updated_by = :caller,
+        confirm_due_at = now() + make_interval(secs => :lease_seconds)
+    WHERE id = :payment_id
+""")
+# A booking of it that has been given up cannot be, but no money is kept for one.
+_CONFIRM = text("""
+    WITH completed AS (
+        UPDATE payments SET status = 'COMPLETED', card = :card, confirm_due_at = NULL, updated_at = now()
+        WHERE id = :payment_id AND confirm_due_at IS NOT NULL
+        RETURNING id
+    ), confirmed AS (
+        UPDATE bookings SET status = 'CONFIRMED', updated_at = now()
+        WHERE payment_id = (SELECT id FROM completed) AND status = 'PENDING'
+    ), lost AS (
+        INSERT INTO refunds (payment_id, booking_id, amount, idempotency_key)
+        SELECT payment_id, id, price, 'refund-' || id FROM bookings
+        WHERE payment_id = (SELECT id FROM completed) AND status = 'CANCELED'
+        RETURNING booking_id
+    )
+    SELECT (SELECT count(*) FROM completed) AS completed, (SELECT count(*) FROM lost) AS lost
+""")
+_FAIL = text("""
+    WITH failed AS (
+        UPDATE payments SET status = 'FAILED', problem = :problem, confirm_due_at = NULL, updated_at = now()
+        WHERE id = :payment_id AND confirm_due_at IS NOT NULL
+        RETURNING id
+    )
+    UPDATE bookings SET expires_at = created_at + make_interval(secs => :hold_seconds), updated_at = now()
+    WHERE payment_id = (SELECT id FROM failed) AND status = 'PENDING'
+""")
+_POSTPONE = text("""
+    UPDATE payments SET confirm_due_at = :due_at, confirm_attempts = :attempts
+    WHERE id = :payment_id AND confirm_due_at IS NOT NULL
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +85,7 @@ class Intent:
 
     @classmethod
     def of(cls, payment: Any) -> Intent:
-        """``payment`` is a Payment, or a row with its columns."""
+        """``payment`` is a row with these columns of a Payment."""
         return cls(payment.id, payment.payment_key, payment.order_id, payment.total_price, payment.confirm_attempts)
 
 
@@ -87,7 +116,8 @@ async def complete(resources: Resources, request: CompletionRequest, key: Reques
 async def _intend(session: AsyncSession, request: CompletionRequest, lease_seconds: float) -> Intent | None:
     """Commits to asking the provider; None if somebody has, for this very checkout."""
     payment = await lock(session, request.own_payment_id)
-    if payment.user_id != require_user().user_id:
+    caller = require_user().user_id
+    if payment.user_id != caller:
         raise NotAuthorized
     if payment.status == PaymentStatus.COMPLETED or payment.confirm_due_at is not None:
         if (payment.payment_key, payment.order_id) != (request.payment_id, request.order_id):
@@ -97,16 +127,19 @@ async def _intend(session: AsyncSession, request: CompletionRequest, lease_secon
         raise PaymentFailed(f"the payment is {payment.status}")
     if request.amount != payment.total_price:
         raise PaymentFailed(f"{request.amount} won offered for {payment.total_price}")
-    bookings = await lock_bookings(session, payment.id)
-    if any(booking.status != BookingStatus.PENDING for booking in bookings):
+    bookings = (await session.execute(_LOCK_BOOKINGS, {"payment_id": payment.id})).scalars().all()
+    if any(status != BookingStatus.PENDING for status in bookings):
         raise PaymentFailed("a booking has been given up")
-    payment.payment_key = request.payment_id
-    payment.order_id = request.order_id
-    # The worker leaves it to this request for as long as the provider may take.
-    payment.confirm_due_at = datetime.now(UTC) + timedelta(seconds=lease_seconds)
-    for booking in bookings:
-        booking.expires_at = None
-    return Intent.of(payment)
+    values = {
+        "payment_id": payment.id,
+        "payment_key": request.payment_id,
+        "order_id": request.order_id,
+        "caller": caller,
+        # The worker leaves it to this request for as long as the provider may take.
+        "lease_seconds": lease_seconds,
+    }
+    await session.execute(_INTEND, values)
+    return Intent(payment.id, request.payment_id, request.order_id, payment.total_price, payment.confirm_attempts)
 
 
 async def join(resources: Resources, payment_id: int) -> None:
@@ -117,7 +150,7 @@ async def join(resources: Resources, payment_id: int) -> None:
         ServiceUnavailable: the provider does not say.
     """
     async with resources.database.reading() as connection:
-        payment = (await connection.execute(_STATE, {"payment_id": payment_id})).one()
+        payment = (await connection.execute(STATE, {"payment_id": payment_id})).one()
     if payment.confirm_due_at is not None:
         await settle(resources, Intent.of(payment))
     elif payment.status != PaymentStatus.COMPLETED:
@@ -140,7 +173,7 @@ async def settle(resources: Resources, intent: Intent, *, first: bool = False) -
         await _fail(resources, intent, refusal.code)
         raise PaymentFailed(refusal.code) from refusal
     except InProgress:
-        await until_settled(resources, _STATE, {"payment_id": intent.payment_id}, lambda row: not row.confirm_due_at)
+        await until_settled(resources, STATE, {"payment_id": intent.payment_id}, lambda row: not row.confirm_due_at)
         await join(resources, intent.payment_id)
     except ServiceUnavailable:
         await _postpone(resources, intent)
@@ -167,42 +200,22 @@ async def _take(provider: Provider, intent: Intent, first: bool) -> ProviderPaym
 
 
 async def _finish(resources: Resources, intent: Intent, paid: ProviderPayment) -> None:
-    async with resources.database.transaction() as session:
-        payment = await lock(session, intent.payment_id)
-        if payment.confirm_due_at is None:
-            return
-        payment.status = PaymentStatus.COMPLETED
-        payment.card = paid.card.number if paid.card else None
-        payment.confirm_due_at = None
-        for booking in await lock_bookings(session, payment.id):
-            if booking.status == BookingStatus.PENDING:
-                booking.status = BookingStatus.CONFIRMED
-            else:
-                # It cannot be: a booking is not given up while its payment is confirmed. But no money is kept for it.
-                logger.error("payment %d is paid, but its booking %d is %s", payment.id, booking.id, booking.status)
-                request_refund(session, booking)
-    SETTLED.labels("confirmed").inc()
+    values = {"payment_id": intent.payment_id, "card": paid.card.number if paid.card else None}
+    async with resources.database.reading() as connection:
+        done = (await connection.execute(_CONFIRM, values)).one()
+    SETTLED.labels("confirmed").inc(done.completed)
+    if done.lost:
+        logger.error("payment %d is paid, but %d bookings of it had been given up", intent.payment_id, done.lost)
 
 
 async def _fail(resources: Resources, intent: Intent, code: str) -> None:
-    async with resources.database.transaction() as session:
-        payment = await lock(session, intent.payment_id)
-        if payment.confirm_due_at is None:
-            return
-        payment.status = PaymentStatus.FAILED
-        payment.problem = code[:100]
-        payment.confirm_due_at = None
-        hold = timedelta(seconds=resources.settings.hold_seconds)
-        for booking in await lock_bookings(session, payment.id):
-            booking.expires_at = booking.created_at + hold
+    values = {"payment_id": intent.payment_id, "problem": code[:100], "hold_seconds": resources.settings.hold_seconds}
+    async with resources.database.reading() as connection:
+        await connection.execute(_FAIL, values)
     SETTLED.labels("refused").inc()
 
 
 async def _postpone(resources: Resources, intent: Intent) -> None:
-    later = (
-        update(Payment)
-        .where(Payment.id == intent.payment_id, Payment.confirm_due_at.is_not(None))
-        .values(confirm_due_at=next_attempt(intent.attempts), confirm_attempts=intent.attempts + 1)
-    )
+    due_at, attempts = next_attempt(intent.attempts), intent.attempts + 1
     async with resources.database.reading() as connection:
-        await connection.execute(later)
+        await connection.execute(_POSTPONE, {"payment_id": intent.payment_id, "due_at": due_at, "attempts": attempts})

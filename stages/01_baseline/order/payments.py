@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import Row, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,6 +45,19 @@ _BY_ID = select(
     func.coalesce(_SEATS, "").label("seat"),
     Payment.created_at,
 ).where(Payment.id == bindparam("payment_id"), ~Payment.is_deleted)
+
+STATE = select(
+    Payment.id,
+    Payment.user_id,
+    Payment.status,
+    Payment.total_price,
+    Payment.payment_key,
+    Payment.order_id,
+    Payment.confirm_due_at,
+    Payment.confirm_attempts,
+).where(Payment.id == bindparam("payment_id"))
+
+_LOCK = STATE.where(~Payment.is_deleted).with_for_update()
 
 # What a payment comes to that has lost a booking before anybody paid: CANCELED with its last booking, else FAILED, so
 # that the others can be paid for by a new one.
@@ -171,30 +185,25 @@ async def delete(database: Database, payment_id: int) -> None:
         BookingNotCancellable: it is not canceled.
     """
     async with database.transaction() as session:
-        payment = await lock(session, payment_id)
+        living = select(Payment).where(Payment.id == payment_id, ~Payment.is_deleted)
+        payment: Payment | None = await session.scalar(living.with_for_update())
+        if payment is None:
+            raise PaymentNotFound
         if payment.status != PaymentStatus.CANCELED:
             raise BookingNotCancellable
         payment.soft_delete(datetime.now(UTC))
 
 
-# Rows are locked in one order everywhere (a payment, then its bookings by id), so that no two changes wait for each
-# other.
+async def lock(session: AsyncSession, payment_id: int) -> Row[*tuple[Any, ...]]:
+    """A payment's ``STATE``, kept from changing until the transaction ends.
 
-
-async def lock(session: AsyncSession, payment_id: int) -> Payment:
-    """The payment, kept from changing until the transaction ends.
+    Rows are locked in one order everywhere (a payment, then its bookings by id), so that no two changes wait for each
+    other.
 
     Raises:
         PaymentNotFound: there is no such payment.
     """
-    living = select(Payment).where(Payment.id == payment_id, ~Payment.is_deleted)
-    payment: Payment | None = await session.scalar(living.with_for_update())
+    payment = (await session.execute(_LOCK, {"payment_id": payment_id})).one_or_none()
     if payment is None:
         raise PaymentNotFound
     return payment
-
-
-async def lock_bookings(session: AsyncSession, payment_id: int) -> Sequence[Booking]:
-    """The bookings that a payment covers, kept from changing until the transaction ends."""
-    covered = select(Booking).where(Booking.payment_id == payment_id).order_by(Booking.id)
-    return (await session.scalars(covered.with_for_update())).all()

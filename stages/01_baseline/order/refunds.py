@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import bindparam, exists, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import TextClause, bindparam, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from common.errors import ServiceUnavailable
+from common.identity import current_user_id
 from order.backoff import next_attempt
-from order.models import Booking, BookingStatus, Payment, PaymentStatus, Refund, RefundStatus
+from order.models import Payment, Refund, RefundStatus
 from order.provider import InProgress, Provider, ProviderPayment, Refused
 from order.resources import Resources
 from order.waiting import until_settled
@@ -22,17 +22,57 @@ logger = logging.getLogger(__name__)
 
 REFUNDED = Counter("order_refunds", "Refunds that the provider has done.")
 
-DUE = select(
-    Refund.id,
-    Refund.payment_id,
-    Refund.booking_id,
-    Refund.amount,
-    Refund.idempotency_key,
-    Refund.attempts,
-    Payment.payment_key,
-).join(Payment, Payment.id == Refund.payment_id)
+_REQUEST = """
+    WITH paid AS (
+        UPDATE bookings SET status = 'CANCEL_REQUESTED', updated_at = now(), updated_by = :caller
+        WHERE {which} AND status = 'CONFIRMED' AND payment_id IS NOT NULL
+        RETURNING id, payment_id, price
+    )
+    INSERT INTO refunds (payment_id, booking_id, amount, idempotency_key, due_at, created_by, updated_by)
+    SELECT payment_id, id, price, 'refund-' || id, now() + make_interval(secs => :lease_seconds), :caller, :caller
+    FROM paid
+    RETURNING id, payment_id, booking_id, amount, idempotency_key, attempts,
+              (SELECT payment_key FROM payments WHERE payments.id = refunds.payment_id)
+"""
+# Cancel what is paid, and commit to giving it back, in one statement; what is not CONFIRMED is left as it is.
+OF_BOOKING = text(_REQUEST.format(which="id = :id"))
+OF_PAYMENT = text(_REQUEST.format(which="payment_id = :id"))
+
+DUE = (
+    select(
+        Refund.id,
+        Refund.payment_id,
+        Refund.booking_id,
+        Refund.amount,
+        Refund.idempotency_key,
+        Refund.attempts,
+        Payment.payment_key,
+    )
+    .join(Payment, Payment.id == Refund.payment_id)
+    .where(Refund.status == RefundStatus.REQUESTED)
+    .order_by(Refund.id)
+)
 
 _STATUS = select(Refund.status).where(Refund.id == bindparam("refund_id"))
+
+# Two bookings of one payment may end at once. Who holds the payment sees in the next statement whether the other has.
+_LOCK_PAYMENT = text("SELECT FROM payments WHERE id = :payment_id FOR UPDATE")
+_DONE = text("""
+    WITH refund AS (
+        UPDATE refunds SET status = 'DONE', transaction_key = :transaction_key, problem = NULL, updated_at = now()
+        WHERE id = :refund_id AND status = 'REQUESTED'
+        RETURNING booking_id
+    ), booking AS (
+        UPDATE bookings SET status = 'CANCELED', updated_at = now() WHERE id = (SELECT booking_id FROM refund)
+    ), payment AS (
+        UPDATE payments SET status = 'CANCELED', updated_at = now()
+        WHERE id = :payment_id AND status = 'COMPLETED' AND NOT EXISTS (
+            SELECT FROM bookings
+            WHERE payment_id = :payment_id AND status <> 'CANCELED' AND id <> (SELECT booking_id FROM refund)
+        )
+    )
+    SELECT booking_id FROM refund
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +89,21 @@ class DueRefund:
 
     @classmethod
     def of(cls, row: Any) -> DueRefund:
-        """``row`` is one of ``DUE``."""
+        """``row`` is one of ``DUE``, or has the same columns."""
         return cls(*row)
 
 
-def request_refund(session: AsyncSession, booking: Booking, lease_seconds: float = 0.0) -> None:
-    """Commits, with the transaction, to giving back what a booking cost.
+async def request_refunds(
+    connection: AsyncConnection | AsyncSession, which: TextClause, row_id: int, lease_seconds: float
+) -> list[DueRefund]:
+    """Cancels paid bookings: from here on they end CANCELED, and their price is given back.
 
     Args:
-        lease_seconds: for how long the worker leaves it to who requests it.
+        which: ``OF_BOOKING`` or ``OF_PAYMENT``, whose id ``row_id`` is.
+        lease_seconds: for how long the worker leaves the refunds to who requests them.
     """
-    session.add(
-        Refund(
-            payment_id=booking.payment_id,
-            booking_id=booking.id,
-            amount=booking.price,
-            idempotency_key=f"refund-{booking.id}",
-            due_at=datetime.now(UTC) + timedelta(seconds=lease_seconds),
-        )
-    )
+    values = {"id": row_id, "lease_seconds": lease_seconds, "caller": current_user_id()}
+    return [DueRefund.of(row) for row in await connection.execute(which, values)]
 
 
 async def give_back(resources: Resources, refund: DueRefund) -> None:
@@ -100,8 +136,7 @@ async def _cancel_at(provider: Provider, refund: DueRefund) -> str:
     try:
         payment = await provider.cancel(refund.payment_key, refund.amount, reason, key=refund.key)
     except Refused as refusal:
-        known = await provider.find_payment(refund.payment_key)
-        done = _done_before(known, reason)
+        done = _done_before(await provider.find_payment(refund.payment_key), reason)
         if done is None:
             raise refusal
         return done
@@ -115,26 +150,11 @@ def _done_before(payment: ProviderPayment | None, reason: str) -> str | None:
 
 
 async def _finish(resources: Resources, refund: DueRefund, transaction_key: str) -> None:
+    values = {"refund_id": refund.refund_id, "payment_id": refund.payment_id, "transaction_key": transaction_key}
     async with resources.database.transaction() as session:
-        # Two bookings of one payment may end at once: each must see whether the other has.
-        await session.execute(select(Payment.id).where(Payment.id == refund.payment_id).with_for_update())
-        done = await session.execute(
-            update(Refund)
-            .where(Refund.id == refund.refund_id, Refund.status == RefundStatus.REQUESTED)
-            .values(status=RefundStatus.DONE, transaction_key=transaction_key, problem=None)
-            .returning(Refund.id)
-        )
-        newly = len(done.all())
-        await session.execute(
-            update(Booking).where(Booking.id == refund.booking_id).values(status=BookingStatus.CANCELED)
-        )
-        active = exists().where(Booking.payment_id == refund.payment_id, Booking.status != BookingStatus.CANCELED)
-        await session.execute(
-            update(Payment)
-            .where(Payment.id == refund.payment_id, Payment.status == PaymentStatus.COMPLETED, ~active)
-            .values(status=PaymentStatus.CANCELED)
-        )
-    REFUNDED.inc(newly)
+        await session.execute(_LOCK_PAYMENT, {"payment_id": refund.payment_id})
+        newly = (await session.execute(_DONE, values)).all()
+    REFUNDED.inc(len(newly))
 
 
 async def _postpone(resources: Resources, refund: DueRefund, problem: str) -> None:
