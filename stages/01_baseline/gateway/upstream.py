@@ -137,7 +137,7 @@ class _Attempt:
     async def __call__(self, request: ClientRequest, handler: ClientHandlerType) -> aiohttp.ClientResponse:
         made = request.headers
         framing = [(name, made[name]) for name in _FRAMING if name in made]
-        # Where requests are traced, aiohttp's instrumentation has put the gateway's span here; the service's hangs on it.
+        # Where requests are traced, aiohttp's instrumentation has put the gateway's span here.
         span = [(name, made[name]) for name in _TRACE_HEADERS if name in made]
         made.clear()
         made.extend(framing)
