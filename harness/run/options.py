@@ -38,7 +38,7 @@ PROFILES: Mapping[str, Profile] = {
     profile.name: profile
     for profile in (
         Profile("smoke", 1, 1.0, 3.0, False, "does it run? seconds a cell; its figures mean nothing"),
-        Profile("quick", 1, 2.0, 6.0, False, "a first look: every scenario once"),
+        Profile("quick", 1, 3.0, 5.0, False, "a first look: every scenario once"),
         Profile("full", 3, 5.0, 20.0, True, "figures to quote: three repeats in turns, with spread and verdicts"),
     )
 }
