@@ -118,10 +118,14 @@ async def browsing(profile: Path, language: str) -> AsyncIterator[Tab]:
                     "Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=1, mobile=True
                 )
                 yield tab
+                # A browser that is asked to close clears up after itself; one that is ended does not.
+                await tab.call("Browser.close")
             await listening
+            await asyncio.wait_for(process.communicate(), WAIT_SECONDS)
     finally:
-        process.terminate()
-        await process.communicate()
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def _endpoint(process: asyncio.subprocess.Process) -> str:

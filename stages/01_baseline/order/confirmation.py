@@ -185,11 +185,8 @@ async def settle(resources: Resources, intent: Intent, *, first: bool = False) -
 async def _take(provider: Provider, intent: Intent, first: bool) -> ProviderPayment:
     if not first:
         known = await provider.find_order(intent.order_id)
-        if known is not None and known.payment_key == intent.payment_key:
-            if known.is_paid:
-                return known
-            if known.is_dead:
-                raise Refused(known.status)
+        if known is not None and known.payment_key == intent.payment_key and known.is_paid:
+            return known
     try:
         return await provider.confirm(intent.payment_key, intent.order_id, intent.amount)
     except Refused as refusal:

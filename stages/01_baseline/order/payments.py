@@ -57,7 +57,9 @@ STATE = select(
     Payment.confirm_attempts,
 ).where(Payment.id == bindparam("payment_id"))
 
-_LOCK = STATE.where(~Payment.is_deleted).with_for_update()
+# "No key": the foreign keys that point at a payment are no reason to wait for it. Who holds a booking and inserts its
+# refund would do so, and who holds the payment may be waiting for the booking.
+_LOCK = STATE.where(~Payment.is_deleted).with_for_update(key_share=True)
 
 # What a payment comes to that has lost a booking before anybody paid: CANCELED with its last booking, else FAILED, so
 # that the others can be paid for by a new one.

@@ -22,7 +22,6 @@ from common.wire import WireModel
 CALLS = Counter("order_provider_calls", "Calls to the payment provider.", ["operation", "outcome"])
 
 _PAID = ("DONE", "PARTIAL_CANCELED")
-_DEAD = ("ABORTED", "EXPIRED", "CANCELED")
 
 # Not the buyer's fault and not about this payment: our key, our speed, a request under way.
 _UNDECIDED_STATUS = (401, 408, 409, 425, 429)
@@ -71,12 +70,8 @@ class ProviderPayment(WireModel):
 
     @property
     def is_paid(self) -> bool:
+        """Whether its money has been taken, and not all of it given back."""
         return self.status in _PAID
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether no money is, or will be, taken by this payment key."""
-        return self.status in _DEAD
 
 
 class _Failure(WireModel):

@@ -56,7 +56,7 @@ DUE = (
 _STATUS = select(Refund.status).where(Refund.id == bindparam("refund_id"))
 
 # Two bookings of one payment may end at once. Who holds the payment sees in the next statement whether the other has.
-_LOCK_PAYMENT = text("SELECT FROM payments WHERE id = :payment_id FOR UPDATE")
+_LOCK_PAYMENT = text("SELECT FROM payments WHERE id = :payment_id FOR NO KEY UPDATE")
 _DONE = text("""
     WITH refund AS (
         UPDATE refunds SET status = 'DONE', transaction_key = :transaction_key, problem = NULL, updated_at = now()

@@ -39,7 +39,7 @@ _OVERDUE = text("""
     ORDER BY expires_at LIMIT :at_once
 """)
 _LOCK_PAYMENTS = text("""
-    SELECT id FROM payments WHERE id = ANY(CAST(:payment_ids AS bigint[])) ORDER BY id FOR UPDATE SKIP LOCKED
+    SELECT id FROM payments WHERE id = ANY(CAST(:payment_ids AS bigint[])) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
 """)
 _GIVE_UP = text("""
     UPDATE bookings SET status = 'CANCELED', updated_at = now(), updated_by = NULL
