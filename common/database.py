@@ -160,8 +160,8 @@ class Database:
     async def check(self) -> None:
         """Asks the server something, for readiness; the first time that it answers, the pool is filled.
 
-        A connection takes ten milliseconds of CPU to make. Ready means that no client pays for that: a small instance
-        that met its first hundred clients with an empty pool kept them waiting for two seconds.
+        Making connections is work that a small instance should not do while its first clients wait: ready means that
+        none of them pays for it.
 
         Raises:
             Exception: whatever keeps the database from answering.

@@ -41,7 +41,7 @@ A ticketing platform, built five times, and one harness that compares the five.
   run_all.py full --instance-cpus none       the uncapped speed of this machine
   run_all.py up 01              start one stage, seeded, to look at; Ctrl-C stops it (`up --help` tells more)
 
-A stage takes about a minute and a half in `quick`, and about ten minutes in `full`.
+A stage takes about a minute and a half in `quick`; `full` measures longer, three times over.
 Servers (PostgreSQL, Valkey, Kafka) are started for the run and stopped after it; nothing has to be installed.
 The result is reports/latest/report.html. Exit code: 0 all audits kept, 1 an audit was broken, 2 it could not run.
 """
