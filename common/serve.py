@@ -1,8 +1,9 @@
-"""``python -m common.serve PACKAGE``: runs one service of a stage under uvicorn until SIGTERM or SIGINT.
+"""``python -m common.serve PACKAGE[:MODULE]``: runs one process of a stage under uvicorn until SIGTERM or SIGINT.
 
 PACKAGE is ``gateway``, ``user``, ``concert`` or ``order``; its ``app.py`` offers ``create_app()``, its ``settings.py``
-``load_settings()``. On SIGTERM the process stops accepting, finishes the requests in flight, closes what it had
-open, and exits 0.
+``load_settings()``. MODULE is another module of the package to serve in place of ``app``: a worker, which has the
+package's settings. On SIGTERM the process stops accepting, finishes the requests in flight, closes what it had open,
+and exits 0.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from importlib import import_module
 import uvicorn
 from pydantic import ValidationError
 
+from common.http_protocol import JoiningProtocol
 from common.settings import ProcessSettings
 from common.telemetry import configure_logging, traced
 
@@ -28,9 +30,9 @@ BACKLOG = 4096
 
 def main(argv: list[str]) -> int:
     if len(argv) != 1:
-        print("usage: python -m common.serve PACKAGE", file=sys.stderr)
+        print("usage: python -m common.serve PACKAGE[:MODULE]", file=sys.stderr)
         return 2
-    package = argv[0]
+    package, _, module = argv[0].partition(":")
     try:
         settings: ProcessSettings = import_module(f"{package}.settings").load_settings()
     except ValidationError as invalid:
@@ -38,7 +40,7 @@ def main(argv: list[str]) -> int:
             print(f"{package}: setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
-    app = traced(import_module(f"{package}.app").create_app(settings), package)
+    app = traced(import_module(f"{package}.{module or 'app'}").create_app(settings), module or package)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 50, 50)
@@ -50,7 +52,7 @@ def main(argv: list[str]) -> int:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=JoiningProtocol,
         ws="none",
         lifespan="on",
         access_log=False,
