@@ -1,4 +1,4 @@
-"""PostgreSQL as the services use it: one pool, reads without a transaction, writes in one at the request's edge."""
+"""PostgreSQL as the services use it: one pool, single statements as they are, the rest in one transaction a request."""
 
 from __future__ import annotations
 
@@ -62,11 +62,15 @@ class Audited:
 class Database:
     """The pool of one service instance.
 
-    Reads that are one statement need no transaction: AUTOCOMMIT saves BEGIN and ROLLBACK, 100–200 µs a request
-    (measured-costs.md). Writes get a session in a transaction.
+    What is one statement needs no transaction around it: AUTOCOMMIT saves BEGIN and COMMIT, 100–200 µs a request
+    (measured-costs.md). Work of several statements gets a session in a transaction.
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServiceSettings, *, session_parameters: Mapping[str, str] | None = None) -> None:
+        """
+        Args:
+            session_parameters: PostgreSQL's run-time parameters (as ``SET`` takes them) for every connection.
+        """
         self.engine = create_async_engine(
             settings.database_url,
             pool_size=settings.database_pool_size,
@@ -78,7 +82,10 @@ class Database:
             connect_args={
                 "timeout": settings.database_pool_wait_seconds,
                 "command_timeout": settings.database_statement_seconds,
-                "server_settings": {"application_name": settings.__class__.__module__.split(".")[0]},
+                "server_settings": {
+                    "application_name": settings.__class__.__module__.split(".")[0],
+                    **(session_parameters or {}),
+                },
             },
         )
         event.listen(self.engine.sync_engine, "do_connect", _connect)
@@ -92,8 +99,8 @@ class Database:
         self._sessions = async_sessionmaker(writing, expire_on_commit=False)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for single-statement reads; each statement sees its own snapshot.
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose every statement is a transaction of its own: sees its own snapshot, commits by itself.
 
         Raises:
             ServiceUnavailable: no connection became free in time, or the server cannot be reached.
@@ -102,10 +109,10 @@ class Database:
             yield connection
 
     async def read(self, work: Callable[[Connection], R]) -> R:
-        """What ``work`` reads over a connection, in SQLAlchemy's synchronous style; raises as ``reading`` does.
+        """What ``work`` reads over a connection, in SQLAlchemy's synchronous style; raises as ``autocommit``.
 
         Getting the connection, reading and giving it back happen in one greenlet. As awaits of their own, as in
-        ``reading``, they cost a read of one row a quarter more CPU (190 to 245 µs under load).
+        ``autocommit``, they cost a read of one row a quarter more CPU (190 to 245 µs under load).
         """
 
         def run(_: Session) -> R:
@@ -168,7 +175,7 @@ class Database:
         """
         async with AsyncExitStack() as held:
             for _ in range(1 if self._filled else self._pool_size):
-                connection = await held.enter_async_context(self.reading())
+                connection = await held.enter_async_context(self.autocommit())
             await connection.execute(text("SELECT 1"))
         self._filled = True
 

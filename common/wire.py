@@ -11,7 +11,7 @@ from datetime import date, time
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
 
@@ -69,11 +69,20 @@ HttpUrl = Annotated[
 ]
 
 # An id that no row has is "not found"; one that no bigint can hold is invalid input.
-Id = Annotated[Decimal, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
+# The bounds stand inside of the validator, or the OpenAPI document would not know them.
+Id = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX), BeforeValidator(_decimal)]
+
+# A body that is nothing but ids; as in a RequestModel, "7" and true are none.
+Ids = list[Annotated[int, Field(strict=True, ge=-INT64_MAX - 1, le=INT64_MAX)]]
 
 # Without these, pydantic would take a number for seconds since the epoch, and a time with a fraction or a zone.
 Date = Annotated[date, BeforeValidator(_iso_date)]
-Time = Annotated[time, BeforeValidator(_iso_time)]
+# OpenAPI's format "time" is one with a zone (RFC 3339).
+Time = Annotated[
+    time,
+    BeforeValidator(_iso_time),
+    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
+]
 
 PositiveInt32 = Annotated[int, Field(gt=0, le=INT32_MAX)]
 
@@ -81,7 +90,14 @@ PositiveInt32 = Annotated[int, Field(gt=0, le=INT32_MAX)]
 class WireModel(BaseModel):
     """camelCase on the wire, snake_case in Python; immutable; unknown fields of a request are ignored."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        from_attributes=True,
+        frozen=True,
+        # An answer has all of its fields, those with a default too; the OpenAPI document says so.
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class RequestModel(WireModel):
@@ -109,8 +125,8 @@ class Nothing(WireModel):
 class Envelope(WireModel, Generic[T]):
     """The shape of every answer, for the OpenAPI document; the bytes are made by ``ok`` and ``failure``."""
 
-    code: int
-    message: str
+    code: int = Field(examples=[0])
+    message: str = Field(examples=[SUCCESS_MESSAGES[Language.KOREAN]])
     data: T
 
 

@@ -29,7 +29,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "documents": Verb("harness.documents.cli", "write docs/erd.md from the models, or check that it is true"),
+    "documents": Verb("harness.documents.cli", "write docs/erd.md and docs/api from the code, or check that they hold"),
     "report": Verb("harness.report.cli", "draw the report of a finished run again"),
     "stages": Verb("harness.stages.cli", "check the stages, carry a fix forward, show what a stage changes"),
 }

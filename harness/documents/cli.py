@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
-from harness.documents import erd
+from harness.documents import api, erd
 from harness.stages.manifest import REPOSITORY, STAGES_ROOT, discover_stages
 
 
@@ -14,14 +15,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: up to date (or written); 1: one is not."""
-    stages = discover_stages(STAGES_ROOT)
+    """0: up to date (or written); 1: one is not, or should not be there."""
+    made = documents()
+    left_over = {path for path in api.API.glob("*") if path not in made}
     if args.what == "write":
-        erd.write(stages)
-        print(f"written: {erd.ERD.relative_to(REPOSITORY)}")
+        api.API.mkdir(exist_ok=True)
+        for path, text in made.items():
+            path.write_text(text, encoding="utf-8")
+        for path in left_over:
+            path.unlink()
+        print(f"written: {_names(made)}")
         return 0
-    if erd.ERD.exists() and erd.ERD.read_text(encoding="utf-8") == erd.erd(stages):
-        print("docs/erd.md is up to date")
+    wrong = left_over | {path for path, text in made.items() if not _says(path, text)}
+    if not wrong:
+        print(f"up to date: {_names(made)}")
         return 0
-    print("docs/erd.md is not up to date (run: python -m harness documents write)", file=sys.stderr)
+    print(f"not up to date: {_names(wrong)} (run: python -m harness documents write)", file=sys.stderr)
     return 1
+
+
+def documents() -> dict[Path, str]:
+    """Every document that is made from the code, and its text."""
+    stages = discover_stages(STAGES_ROOT)
+    return {erd.ERD: erd.erd(stages), **{api.API / name: text for name, text in api.api_files(stages).items()}}
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def _names(paths: set[Path] | dict[Path, str]) -> str:
+    return ", ".join(sorted(str(path.relative_to(REPOSITORY)) for path in paths))

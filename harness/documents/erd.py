@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.documents.asking import ask
 from harness.stages.manifest import REPOSITORY, Stage
 
 ERD = REPOSITORY / "docs" / "erd.md"
@@ -38,17 +33,7 @@ def tables_of(stage: Stage) -> Tables:
     Raises:
         HarnessError: its models cannot be loaded.
     """
-    asked = subprocess.run(
-        [sys.executable, "-m", "harness.documents.describe_tables"],
-        env={**os.environ, "PYTHONPATH": f"{stage.folder}{os.pathsep}{REPOSITORY}"},
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if asked.returncode:
-        raise HarnessError(f"The models of {stage.id} cannot be loaded: {asked.stderr.strip().splitlines()[-1]}")
-    tables: Tables = json.loads(asked.stdout)
+    tables: Tables = ask(stage, "harness.documents.describe_tables")
     return tables
 
 
@@ -69,10 +54,6 @@ def erd(stages: Sequence[Stage]) -> str:
             parts.append("The same tables as the stage before.\n")
         before = tables
     return "\n".join(parts)
-
-
-def write(stages: Sequence[Stage], path: Path = ERD) -> None:
-    path.write_text(erd(stages), encoding="utf-8")
 
 
 def _diagram(tables: Sequence[Mapping[str, Any]]) -> str:

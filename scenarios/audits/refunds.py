@@ -48,7 +48,8 @@ def canceled_and_refunded_once(state: CellState) -> list[Finding]:
     not_canceled, not_once, uncalled = [], [], []
     for booking, (status, price, payment_key) in rows.items():
         refunded = refunds.get(payment_key, [])
-        if booking in accepted and status != "CANCELED":
+        # CANCEL_REQUESTED is an acceptance, whatever its client was told.
+        if status != "CANCELED" and (booking in accepted or status == "CANCEL_REQUESTED"):
             not_canceled.append(f"the cancellation of booking {booking} was accepted, and it is {status}")
         if status == "CANCELED" and [refund.amount for refund in refunded] != [price]:
             not_once.append(f"booking {booking} of {price} won was refunded {[refund.amount for refund in refunded]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from scenarios.audits.payments import every_payment_is_backed
 from scenarios.audits.refunds import canceled_and_refunded_once, refund_done_ms, settle
 from scenarios.dataset import booking_owners
 from scenarios.model import Audited, CellState
@@ -18,4 +19,5 @@ def prepare(state: CellState) -> Mapping[str, Any]:
 def audit(state: CellState) -> Audited:
     """Every accepted cancellation ends canceled, with exactly one refund at the provider."""
     settle(state)
-    return Audited(canceled_and_refunded_once(state), refund_done_ms(state))
+    findings = [*canceled_and_refunded_once(state), every_payment_is_backed(state)]
+    return Audited(findings, refund_done_ms(state))

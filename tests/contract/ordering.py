@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from harness.launch import RunningStage
 from payment_simulator.schema import open_for_reading
 from tests.contract.client import Api
 from tests.contract.making import Maker
+from tests.polling import until
 
 BOOKINGS = "/order-service/bookings"
 PAYMENTS = "/order-service/payments"
@@ -22,18 +22,10 @@ COMPLETE = f"{PAYMENTS}/complete"
 
 PRICE = 110_000
 
+eventually = until
+
 _orders = itertools.count(1)
 _seats = itertools.count()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Whether the condition comes true within that time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from common.identity import Role
 from tests.contract.client import Api, outcome, refused, succeeded
 from tests.contract.making import CONCERTS, Maker
-from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Shop, eventually
+from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Shop, eventually, metric
 
 _numbers = count(1)
 
@@ -58,6 +58,19 @@ def test_it_is_the_first_answer_even_when_everything_has_changed(shop: Shop, buy
     fresh = buyer.send("POST", BOOKINGS, json=body)
     assert eventually(lambda: buyer.send("POST", BOOKINGS, json=body).status_code == 404), fresh.text
     assert same(first, book(buyer, body, key))
+
+
+def test_a_repetition_is_neither_a_sale_nor_a_conflict(shop: Shop, buyer: Api) -> None:
+    url = shop.platform.service_urls["order"]
+    names = ("order_seats_booked_total", "order_seat_conflicts_total")
+    before = [metric(url, name) for name in names]
+    body, key = shop.request(buyer, shop.seats(2)), new_key()
+    booked = succeeded(book(buyer, body, key))
+    book(buyer, body, key)
+    for booking in booked:
+        assert outcome(shop.cancel(buyer, booking["id"])) == (200, 0)
+    book(buyer, body, key)
+    assert [metric(url, name) - old for name, old in zip(names, before, strict=True)] == [2, 0]
 
 
 def test_the_language_of_the_first_answer_is_kept(shop: Shop, buyer: Api) -> None:
@@ -119,6 +132,42 @@ def test_a_key_is_for_one_request_only(shop: Shop, buyer: Api, make: Maker) -> N
     refused(send(buyer, "PATCH", COMPLETE, checkout.body, key), 409, 5001)
     assert shop.approved(checkout) == []
     assert len(make.rows("order", "SELECT 1 FROM bookings WHERE user_id = %s", buyer.user_id)) == 1
+
+
+def test_a_refusal_binds_its_key_too(shop: Shop, buyer: Api, make: Maker) -> None:
+    """Whatever it is refused for: another request under the same key is another request."""
+    body, key = shop.request(buyer, shop.seats()), new_key()
+    first = book(buyer, body | {"userId": buyer.user_id + 1}, key)
+    refused(first, 403, 1000)
+    refused(book(buyer, body, key), 409, 5001)
+    assert same(first, book(buyer, body | {"userId": buyer.user_id + 1}, key))
+
+    (booking_id,) = shop.book(buyer)
+    for wrong, expected in (
+        ({"userId": buyer.user_id, "bookingIds": [booking_id, booking_id]}, (400, 1001)),
+        ({"userId": buyer.user_id + 1, "bookingIds": [booking_id]}, (403, 1000)),
+    ):
+        key = new_key()
+        first = send(buyer, "POST", PAYMENTS, wrong, key)
+        assert outcome(first) == expected
+        right = {"userId": buyer.user_id, "bookingIds": [booking_id]}
+        refused(send(buyer, "POST", PAYMENTS, right, key), 409, 5001)
+        assert same(first, send(buyer, "POST", PAYMENTS, wrong, key))
+    assert make.rows("order", "SELECT 1 FROM payments WHERE user_id = %s", buyer.user_id) == []
+
+
+def test_a_payment_is_deleted_once(shop: Shop, buyer: Api, manager: Api) -> None:
+    _, checkout = shop.buy(buyer)
+    path = f"{PAYMENTS}/{checkout.payment_id}"
+    early, key = new_key(), new_key()
+    refused(send(manager, "DELETE", path, None, early), 400, 4002)
+    assert buyer.patch(path, None) == {}
+    first = send(manager, "DELETE", path, None, key)
+    assert succeeded(first) == {}
+    assert same(first, send(manager, "DELETE", path, None, key))
+    refused(send(manager, "DELETE", path, None, early), 400, 4002)
+    manager.refused(404, 4003, "DELETE", path)
+    refused(send(manager, "PATCH", path, None, key), 409, 5001)
 
 
 def test_a_key_is_its_users_own(shop: Shop, make: Maker) -> None:

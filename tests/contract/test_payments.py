@@ -73,7 +73,7 @@ def test_asking_again_for_the_same_bookings_is_the_same_payment(shop: Shop, buye
 def test_a_booking_has_one_waiting_payment(shop: Shop, buyer: Api) -> None:
     ids, other = shop.book(buyer, 3), shop.book(buyer)
     payment_id = shop.payment(buyer, ids)
-    for others in (ids[:1], ids[:2], ids + other):
+    for others in (ids[:1], ids[:2], ids + other, ids[:2] + other):
         body = {"userId": buyer.user_id, "bookingIds": others}
         (problem,) = buyer.refused(400, 1001, "POST", PAYMENTS, json=body)
         assert problem["field"] == "bookingIds"
@@ -213,6 +213,39 @@ def test_a_payment_key_that_is_none_takes_no_money(what: str, shop: Shop, buyer:
     assert shop.approved(checkout) + shop.approved(others) == []
     assert shop.bookings(ids) == ["PENDING"]
     assert shop.payment_status(checkout.payment_id) == "FAILED"
+
+
+@pytest.mark.parametrize("whose", ["one's own", "somebody else's"])
+@pytest.mark.parametrize("after", ["paid", "paid and given back"])
+def test_what_was_paid_once_pays_for_nothing_else(whose: str, after: str, shop: Shop, buyer: Api, make: Maker) -> None:
+    payer = buyer if whose == "one's own" else make.person()
+    _, paid = shop.buy(payer)
+    if after == "paid and given back":
+        assert payer.patch(f"{PAYMENTS}/{paid.payment_id}", None) == {}
+    ids, dear = shop.checked_out(buyer, 10)
+    for _ in range(2):
+        buyer.refused(400, 4006, "PATCH", COMPLETE, json=dear.body | {"paymentId": paid.payment_key})
+        assert shop.payment_status(dear.payment_id) == "WAITING"
+        assert shop.bookings(ids) == ["PENDING"] * 10
+    # Nothing has ended by it: the right key still pays.
+    assert buyer.patch(COMPLETE, dear.body) == {}
+    assert (shop.approved(paid), shop.approved(dear)) == ([PRICE], [10 * PRICE])
+    assert buyer.patch(f"{PAYMENTS}/{dear.payment_id}", None) == {}
+    assert shop.given_back(dear) == [PRICE] * 10
+
+
+def test_one_checkout_for_two_payments_at_once_pays_for_its_own_at_most(shop: Shop, buyer: Api) -> None:
+    (_, mine), (_, other) = shop.checked_out(buyer), shop.checked_out(buyer)
+    bodies = [mine.body, other.body | {"paymentId": mine.payment_key}]
+    with shop.provider_faults(), ThreadPoolExecutor(2) as threads:
+        shop.switch(latencyMedianMs=300, sigma=0)
+        outcomes = list(threads.map(lambda body: outcome(buyer.send("PATCH", COMPLETE, json=body)), bodies))
+    assert outcomes[1] == (400, 4006)
+    assert outcomes[0] in {(200, 0), (400, 4006)}
+    assert shop.payment_status(other.payment_id) in {"WAITING", "FAILED"}
+    # Whoever of them was first, its own payment can be paid by it.
+    assert buyer.patch(COMPLETE, mine.body) == {}
+    assert (shop.approved(mine), shop.approved(other)) == ([PRICE], [])
 
 
 def test_a_payment_of_lost_seats_takes_no_money(shop: Shop, buyer: Api) -> None:

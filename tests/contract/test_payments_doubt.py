@@ -204,3 +204,40 @@ def test_no_money_is_kept_for_a_seat_that_was_given_up(hasty: Shop, guest: Api) 
     assert eventually(lambda: hasty.refunds(checkout.payment_id) == [(ids[0], PRICE, "DONE")])
     assert hasty.given_back(checkout) == [PRICE]
     assert hasty.bookings(ids) == ["CANCELED", "CONFIRMED"]
+
+
+def test_no_money_is_kept_for_a_payment_that_was_taken_for_failed(hasty: Shop, guest: Api) -> None:
+    """However it came to that while the provider was at work: by hand, here. Its seats wait for another payment."""
+    ids, checkout = hasty.checked_out(guest, 2)
+    failed = "UPDATE payments SET status = 'FAILED', confirm_due_at = NULL WHERE id = %s RETURNING id"
+    with hasty.provider_faults(), ThreadPoolExecutor(1) as threads:
+        hasty.switch(latencyMedianMs=500, sigma=0)
+        paying = threads.submit(guest.send, "PATCH", COMPLETE, json=checkout.body)
+        query = "SELECT confirm_due_at FROM payments WHERE id = %s"
+        assert eventually(lambda: hasty.make.rows("order", query, checkout.payment_id)[0]["confirm_due_at"])
+        hasty.make.rows("order", failed, checkout.payment_id)
+        again = hasty.payment(guest, ids)
+        refused(paying.result(), 400, 4006)
+    assert eventually(lambda: hasty.given_back(checkout) == [2 * PRICE])
+    refunds = "SELECT booking_id, status FROM refunds WHERE payment_id = %s"
+    done = [{"booking_id": None, "status": "DONE"}]
+    assert eventually(lambda: hasty.make.rows("order", refunds, checkout.payment_id) == done)
+    assert hasty.payment_status(checkout.payment_id) == "FAILED"
+    paid = hasty.check_out(again)
+    assert guest.patch(COMPLETE, paid.body) == {}
+    assert hasty.bookings(ids) == ["CONFIRMED", "CONFIRMED"]
+    assert hasty.approved(paid) == [2 * PRICE]
+
+
+def test_a_payment_that_another_found_paid_is_paid_to_who_was_refused(hasty: Shop, guest: Api) -> None:
+    """The provider says no to this request, but the payment has been settled meanwhile: by hand, here."""
+    _, checkout = hasty.checked_out(guest, fault="decline-")
+    paid = "UPDATE payments SET status = 'COMPLETED', confirm_due_at = NULL WHERE id = %s RETURNING id"
+    with hasty.provider_faults(), ThreadPoolExecutor(1) as threads:
+        hasty.switch(latencyMedianMs=500, sigma=0)
+        paying = threads.submit(guest.send, "PATCH", COMPLETE, json=checkout.body)
+        query = "SELECT confirm_due_at FROM payments WHERE id = %s"
+        assert eventually(lambda: hasty.make.rows("order", query, checkout.payment_id)[0]["confirm_due_at"])
+        hasty.make.rows("order", paid, checkout.payment_id)
+        assert outcome(paying.result()) == (200, 0)
+    assert hasty.payment_status(checkout.payment_id) == "COMPLETED"

@@ -22,6 +22,7 @@ from harness.stages.manifest import REPOSITORY, STAGES_ROOT, discover_stages
 from payment_simulator.schema import open_for_writing
 from scenarios import concert_list, seat_lookup
 from scenarios.audits import bookings, refunds
+from scenarios.audits.payments import every_payment_is_backed
 from scenarios.dataset import DATASETS, booking_owners, free_seat, prices, seed_databases, seed_ledger
 from scenarios.model import Answer, Attempt, CellState, Finding
 from scenarios.one_seat.rules import one_winner
@@ -230,9 +231,42 @@ def test_a_refund_for_a_seat_that_is_kept_is_seen(state: CellState, order: psyco
     assert violations(replace(state, attempts=[canceled(1)])) == {**KEPT, "nothing_else_refunded": 1}
 
 
-def test_an_audit_that_had_nothing_to_check_is_broken(state: CellState) -> None:
+def test_a_payment_that_canceled_is_still_backed(state: CellState, order: psycopg.Connection[Any]) -> None:
+    assert kept(every_payment_is_backed(state))
+    order.execute("UPDATE payments SET status = 'CANCELED' WHERE id = 1")
+    order.execute("UPDATE payments SET status = 'FAILED', payment_key = 'refused' WHERE id = 2")
+    order.execute("UPDATE payments SET status = 'WAITING', payment_key = NULL WHERE id = 3")
+    assert kept(every_payment_is_backed(state))
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "CANCELED"])
+@pytest.mark.parametrize(
+    "change", ["payment_key = 'unknown'", "order_id = '4_other'", "total_price = total_price * 10"], ids=lambda c: c[:8]
+)
+def test_a_payment_that_the_provider_knows_otherwise_is_seen(
+    status: str, change: str, state: CellState, order: psycopg.Connection[Any]
+) -> None:
+    order.execute(f"UPDATE payments SET {change}, status = %s WHERE id = 4".encode(), [status])
+    broken = every_payment_is_backed(state)
+    assert broken.violations == 1
+    assert "payment 4 " in broken.detail
+
+
+def test_a_payment_that_was_declined_backs_nothing(state: CellState) -> None:
+    with sqlite3.connect(state.ledger) as ledger:
+        ledger.execute(
+            "UPDATE payments SET status = 'ABORTED', transaction_key = NULL, failure_code = 'X'"
+            " WHERE payment_key = (SELECT min(payment_key) FROM payments)"
+        )
+    ledger.close()
+    assert every_payment_is_backed(state).violations == 1
+
+
+def test_an_audit_that_had_nothing_to_check_is_broken(state: CellState, order: psycopg.Connection[Any]) -> None:
     assert violations(state)["accepted_cancellations_end_canceled"] == 1
     assert bookings.acknowledged_exist(state).violations == 1
+    order.execute("UPDATE payments SET status = 'FAILED'")
+    assert every_payment_is_backed(state).violations == 1
     assert concert_list.SCENARIO.audit(state).findings[0].violations == 1
 
 

@@ -6,9 +6,7 @@ import itertools
 import json
 import os
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +14,13 @@ import httpx
 
 from harness.supervise import ManagedProcess, Supervisor, free_port
 from payment_simulator.checkout_key import payment_key_for
+from tests.polling import until as until
 
 ROOT = Path(__file__).parents[2]
 SECRET_KEY = "test_sk_0123456789abcdef0123456789abcdef"
 SEED = 7
 
 _serial = itertools.count(1)
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Whether the condition comes true within that time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 def new_order(prefix: str = "") -> str:

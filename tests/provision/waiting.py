@@ -1,27 +1,17 @@
-"""Polling with a deadline, and a child script to be interrupted or killed."""
+"""A child script to be interrupted or killed."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.polling import until as until
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("run_until_stopped.py")
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Whether the condition comes true within that time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return condition()
 
 
 class Child:

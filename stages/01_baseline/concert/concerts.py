@@ -75,7 +75,7 @@ async def detail(resources: Resources, concert_id: int) -> ConcertDetailView:
     Raises:
         ConcertNotFound: there is no such concert.
     """
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         concert = (await connection.execute(_BY_ID, {"concert_id": concert_id})).mappings().one_or_none()
         if concert is None:
             raise ConcertNotFound

@@ -55,6 +55,8 @@ class ConcertPatch(PatchModel):
 
 
 class ConcertView(WireModel):
+    """A concert, and whose it is."""
+
     id: int
     user_id: int
     concert_name: str
@@ -64,6 +66,15 @@ class ConcertView(WireModel):
     price: int
     concert_image: str
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 1, "userId": 2, "concertName": "Spring Concert", "runtime": 120, "startDate": "2027-03-01",
+                "endDate": "2027-03-31", "price": 110000, "concertImage": "https://images.example/spring.jpg",
+            }
+        }
+    )  # fmt: skip
+
 
 class ConcertScheduleView(WireModel):
     """A schedule inside its concert."""
@@ -72,6 +83,10 @@ class ConcertScheduleView(WireModel):
     stage_id: int
     concert_date: Date
     concert_time: Time
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"id": 7, "stageId": 4, "concertDate": "2027-03-05", "concertTime": "19:30:00"}}
+    )
 
 
 class ConcertDetailView(WireModel):
@@ -85,6 +100,16 @@ class ConcertDetailView(WireModel):
     start_date: Date
     end_date: Date
     schedules: list[ConcertScheduleView]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 1, "concertName": "Spring Concert", "concertImage": "https://images.example/spring.jpg",
+                "runtime": 120, "price": 110000, "startDate": "2027-03-01", "endDate": "2027-03-31",
+                "schedules": [{"id": 7, "stageId": 4, "concertDate": "2027-03-05", "concertTime": "19:30:00"}],
+            }
+        }
+    )  # fmt: skip
 
 
 class ScheduleRequest(RequestModel):
@@ -113,11 +138,21 @@ class SchedulePatch(PatchModel):
 
 
 class ScheduleView(WireModel):
+    """One evening of a concert."""
+
     id: int
     concert_id: int
     stage_id: int
     concert_date: Date
     concert_time: Time
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 7, "concertId": 1, "stageId": 4, "concertDate": "2027-03-05", "concertTime": "19:30:00",
+            }
+        }
+    )  # fmt: skip
 
 
 class SeatGrid(WireModel):
@@ -137,6 +172,15 @@ class SeatLookupView(WireModel):
     concert_date: Date
     concert_time: Time
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 7, "concertId": 1, "stage": {"row": 20, "col": 30}, "seatList": ["3 7", "3 8"],
+                "concertDate": "2027-03-05", "concertTime": "19:30:00",
+            }
+        }
+    )  # fmt: skip
+
 
 class ScheduleDetailView(WireModel):
     """All that order-service needs to know for a booking."""
@@ -153,6 +197,16 @@ class ScheduleDetailView(WireModel):
     col: int
     concert_date: Date
     concert_time: Time
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 7, "concertId": 1, "concertName": "Spring Concert", "runtime": 120, "price": 110000,
+                "sellerId": 2, "stageName": "Main Hall", "location": "Seoul", "row": 20, "col": 30,
+                "concertDate": "2027-03-05", "concertTime": "19:30:00",
+            }
+        }
+    )  # fmt: skip
 
 
 class VenueRequest(RequestModel):
@@ -180,8 +234,14 @@ class VenuePatch(PatchModel):
 
 
 class VenueView(WireModel):
+    """A venue; its rows and columns count from 1."""
+
     id: int
     name: str
     location: str
     row: int
     col: int
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"id": 4, "name": "Main Hall", "location": "Seoul", "row": 20, "col": 30}}
+    )

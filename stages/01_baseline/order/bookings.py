@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from typing import Any
 
 from prometheus_client import Counter
 from sqlalchemy import bindparam, select, text
@@ -22,7 +23,7 @@ from common.errors import (
 )
 from common.identity import require_self_or_manager, require_user
 from common.wire import JSONBytes
-from order.idempotency import RequestKey, once
+from order.idempotency import RequestKey, Work, once, refuse
 from order.models import Booking, BookingStatus
 from order.resources import Resources
 from order.schedules import ScheduleDetail
@@ -33,8 +34,10 @@ from order.seats import SEAT, Seat, parse_seats
 BOOKED = Counter("order_seats_booked", "Seats that were booked.")
 TAKEN = Counter("order_seat_conflicts", "Requests that wanted a seat which was taken.")
 
-# One statement looks and books: the shorter a serializable transaction, the fewer it is in conflict with. What is
-# taken is looked up for all seats together, so that all of them are booked or none.
+# One statement looks and books: the shorter a serializable transaction, the fewer it is in conflict with. All of the
+# seats are looked up before any is booked, so that all of them are booked or none. Each is looked up by itself (LATERAL
+# with a LIMIT cannot be planned otherwise): asked for those that are in a list, PostgreSQL would rather read all of the
+# show, and be in conflict with everybody who books there.
 _BOOK = text("""
     WITH wanted AS (
         SELECT * FROM unnest(CAST(:rows AS integer[]), CAST(:columns AS integer[])) AS seat (seat_row, seat_column)
@@ -45,9 +48,12 @@ _BOOK = text("""
            :user_id, :user_id, seat_row, seat_column
     FROM wanted
     WHERE NOT EXISTS (
-        SELECT FROM bookings
-        WHERE schedule_id = :schedule_id AND status <> 'CANCELED'
-          AND (seat_row, seat_column) IN (SELECT seat_row, seat_column FROM wanted)
+        SELECT FROM wanted AS seat CROSS JOIN LATERAL (
+            SELECT FROM bookings
+            WHERE schedule_id = :schedule_id AND status <> 'CANCELED'
+              AND seat_row = seat.seat_row AND seat_column = seat.seat_column
+            LIMIT 1
+        ) AS holder
     )
     RETURNING id, seat_row, seat_column
 """)
@@ -77,28 +83,39 @@ async def create(resources: Resources, request: BookingRequest, key: RequestKey 
         SeatAlreadyBooked: one of the seats is taken.
         ServiceUnavailable: the schedule cannot be looked up, or too many want seats at once.
     """
-    if request.user_id != require_user().user_id:
-        raise NotAuthorized
     try:
-        seats = parse_seats(request.seat)
-        schedule = await resources.schedules.detail(request.schedule_id)
-        check(request, seats, schedule, datetime.now(UTC))
-    except PlatformError as refusal:
-        # A repeated request gets its first answer, whatever is wrong with it by now.
-        return await once(resources.database, key, partial(_refuse, refusal))
-    booked: list[BookedView] = []
+        if request.user_id != require_user().user_id:
+            raise NotAuthorized
+        schedule, seats = await _priced(resources, request)
+    except PlatformError as error:
+        return await refuse(resources.database, key, error)
 
     async def book(session: AsyncSession) -> list[BookedView]:
-        booked[:] = await _book(session, schedule, request.user_id, seats, resources.settings.hold_seconds)
-        return booked
+        return await _book(session, schedule, request.user_id, seats, resources.settings.hold_seconds)
 
-    answer = await once(resources.database, key, book, transact=guarded)
-    BOOKED.inc(len(booked))
-    return answer
+    async def sell(database: Database, work: Work) -> Any:
+        answer = await guarded(database, work)
+        BOOKED.inc(len(seats))
+        return answer
+
+    try:
+        return await once(resources.database, key, book, transact=sell)
+    except SeatAlreadyBooked:
+        TAKEN.inc()
+        raise
+
+
+async def _priced(resources: Resources, request: BookingRequest) -> tuple[ScheduleDetail, list[Seat]]:
+    """The show and the seats of a request that is all right, but for whether they are free."""
+    seats = parse_seats(request.seat)
+    schedule = await resources.schedules.detail(request.schedule_id)
+    check(request, seats, schedule, datetime.now(UTC))
+    return schedule, seats
 
 
 def check(request: BookingRequest, seats: list[Seat], schedule: ScheduleDetail, now: datetime) -> None:
-    """
+    """Holds a request against the show as it is now.
+
     Raises:
         InvalidInput: the show is over, or the price is not the concert's.
         InvalidSeat: a seat lies outside of the venue.
@@ -125,8 +142,12 @@ async def _book(
     }
     ids = {Seat(row, column): booking_id for booking_id, row, column in await session.execute(_BOOK, values)}
     if not ids:
-        TAKEN.inc()
         raise SeatAlreadyBooked
+    return _views(schedule, user_id, seats, ids)
+
+
+def _views(schedule: ScheduleDetail, user_id: int, seats: Sequence[Seat], ids: Mapping[Seat, int]) -> list[BookedView]:
+    """New bookings, in the order in which their seats were asked for."""
     return [
         BookedView(
             id=ids[seat],
@@ -139,10 +160,6 @@ async def _book(
         )
         for seat in seats
     ]
-
-
-async def _refuse(refusal: PlatformError, _: AsyncSession) -> None:
-    raise refusal
 
 
 async def one(resources: Resources, booking_id: int) -> BookingDetailView:

@@ -7,9 +7,10 @@ answer, the client gets 503; the worker goes on, and so does the client's next t
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,9 +30,11 @@ from common.wire import JSONBytes
 from order.confirmation import join
 from order.idempotency import RequestKey, resumable
 from order.models import Booking, BookingStatus, Payment, PaymentStatus, Refund
-from order.payments import lock, void
-from order.refunds import DUE, OF_BOOKING, OF_PAYMENT, DueRefund, give_back, request_refunds
+from order.payments import lock, lock_bookings, void
+from order.refunds import DUE, OF_BOOKING, OF_PAYMENT, DueRefund, refund_all, request_refunds
 from order.resources import Resources
+
+T = TypeVar("T")
 
 _BOOKING = (
     select(Booking.user_id, Booking.schedule_id, Booking.status, Booking.payment_id, Payment.confirm_due_at)
@@ -54,6 +57,10 @@ _RELEASE_ONE = text(_RELEASE.format(which="id = :id AND payment_id IS NOT DISTIN
 _RELEASE_ALL = text(_RELEASE.format(which="payment_id = :payment_id"))
 
 
+class _Overtaken(ServiceUnavailable):
+    """What was to be canceled has changed since it was looked at."""
+
+
 async def cancel_booking(resources: Resources, booking_id: int) -> None:
     """Cancels one booking, and refunds its price if it was paid.
 
@@ -63,6 +70,10 @@ async def cancel_booking(resources: Resources, booking_id: int) -> None:
         BookingNotCancellable: the show is over, or it is CANCELED already.
         ServiceUnavailable: the refund has not been done yet, or it is not known yet whether the booking is paid.
     """
+    await _again_if_overtaken(lambda: _cancel_booking(resources, booking_id))
+
+
+async def _cancel_booking(resources: Resources, booking_id: int) -> None:
     booking = await _cancellable(resources, _BOOKING, booking_id)
     if booking is None:
         raise BookingNotFound
@@ -71,10 +82,9 @@ async def cancel_booking(resources: Resources, booking_id: int) -> None:
         return
     refunds: list[DueRefund] = []
     if booking.status == BookingStatus.CONFIRMED:
-        async with resources.database.reading() as connection:
+        async with resources.database.autocommit() as connection:
             refunds = await request_refunds(connection, OF_BOOKING, booking_id, resources.settings.provider_seconds)
-    for refund in refunds or await _due(resources, _DUE_OF_BOOKING, booking_id):
-        await give_back(resources, refund)
+    await refund_all(resources, refunds or await _due(resources, _DUE_OF_BOOKING, booking_id))
 
 
 async def cancel_payment(resources: Resources, payment_id: int, key: RequestKey | None) -> JSONBytes:
@@ -86,6 +96,10 @@ async def cancel_payment(resources: Resources, payment_id: int, key: RequestKey 
         BookingNotCancellable: the show is over, or the payment is FAILED or CANCELED already.
         ServiceUnavailable: not all refunds have been done yet, or it is not known yet whether it is paid.
     """
+    return await _again_if_overtaken(lambda: _cancel_payment(resources, payment_id, key))
+
+
+async def _cancel_payment(resources: Resources, payment_id: int, key: RequestKey | None) -> JSONBytes:
     refusal: PlatformError | None = None
     try:
         if await _cancellable(resources, _PAYMENT, payment_id) is None:
@@ -100,10 +114,17 @@ async def cancel_payment(resources: Resources, payment_id: int, key: RequestKey 
         await _accept(session, payment_id, resources.settings.provider_seconds)
 
     async def follow() -> None:
-        for refund in await _due(resources, _DUE_OF_PAYMENT, payment_id):
-            await give_back(resources, refund)
+        await refund_all(resources, await _due(resources, _DUE_OF_PAYMENT, payment_id))
 
     return await resumable(resources.database, key, intend, follow)
+
+
+async def _again_if_overtaken(cancel: Callable[[], Awaitable[T]]) -> T:
+    """Looks once more at what has just been paid for, or given up, by somebody else."""
+    try:
+        return await cancel()
+    except _Overtaken:
+        return await cancel()
 
 
 async def _cancellable(resources: Resources, statement: Rows, row_id: int) -> Any:
@@ -129,7 +150,7 @@ async def _cancellable(resources: Resources, statement: Rows, row_id: int) -> An
 
 
 async def _row(resources: Resources, statement: Rows, row_id: int) -> Any:
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         return (await connection.execute(statement, {"id": row_id})).one_or_none()
 
 
@@ -146,9 +167,9 @@ async def _release(resources: Resources, booking_id: int, payment_id: int | None
     values = {"id": booking_id, "payment_id": payment_id, "caller": current_user_id()}
     async with resources.database.transaction() as session:
         if payment_id is not None and (await lock(session, payment_id)).confirm_due_at is not None:
-            raise ServiceUnavailable("the booking's payment is being confirmed")
+            raise _Overtaken("the booking's payment is being confirmed")
         if (await session.execute(_RELEASE_ONE, values)).first() is None:
-            raise ServiceUnavailable("the booking has changed meanwhile")
+            raise _Overtaken("the booking has changed")
         if payment_id is not None:
             await void(session, [payment_id])
 
@@ -159,7 +180,8 @@ async def _accept(session: AsyncSession, payment_id: int, lease_seconds: float) 
     if payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELED):
         raise BookingNotCancellable
     if payment.confirm_due_at is not None:
-        raise ServiceUnavailable("the payment is being confirmed")
+        raise _Overtaken("the payment is being confirmed")
+    await lock_bookings(session, payment_id)
     if payment.status == PaymentStatus.COMPLETED:
         await request_refunds(session, OF_PAYMENT, payment_id, lease_seconds)
     else:
@@ -168,5 +190,5 @@ async def _accept(session: AsyncSession, payment_id: int, lease_seconds: float) 
 
 
 async def _due(resources: Resources, statement: Rows, row_id: int) -> list[DueRefund]:
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         return [DueRefund.of(row) for row in await connection.execute(statement, {"id": row_id})]

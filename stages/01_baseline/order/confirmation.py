@@ -15,23 +15,22 @@ from prometheus_client import Counter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from common.database import violations_as
 from common.errors import NotAuthorized, PaymentFailed, ServiceUnavailable
 from common.identity import require_user
 from common.wire import JSONBytes
 from order.backoff import next_attempt
 from order.idempotency import RequestKey, resumable
 from order.models import BookingStatus, PaymentStatus
-from order.payments import STATE, lock
+from order.payments import STATE, lock, lock_bookings
 from order.provider import InProgress, Provider, ProviderPayment, Refused
 from order.resources import Resources
 from order.schemas import CompletionRequest
-from order.waiting import until_settled
+from order.settling import until_settled
 
 logger = logging.getLogger(__name__)
 
 SETTLED = Counter("order_payments_settled", "Payments that were confirmed or refused.", ["outcome"])
-
-_LOCK_BOOKINGS = text("SELECT status FROM bookings WHERE payment_id = :payment_id ORDER BY id FOR UPDATE")
 
 # The bookings stop expiring with the same commit that makes the provider's answer matter.
 _INTEND = text("""
@@ -58,14 +57,23 @@ _CONFIRM = text("""
     )
     SELECT (SELECT count(*) FROM completed) AS completed, (SELECT count(*) FROM lost) AS lost
 """)
+# Its bookings may be another payment's by now: what is given back is the whole, and none of them.
+_RETURN = text("""
+    INSERT INTO refunds (payment_id, amount, idempotency_key)
+    SELECT id, total_price, 'refund-payment-' || id FROM payments WHERE id = :payment_id AND status = 'FAILED'
+    ON CONFLICT (idempotency_key) DO NOTHING
+    RETURNING amount
+""")
 _FAIL = text("""
     WITH failed AS (
         UPDATE payments SET status = 'FAILED', problem = :problem, confirm_due_at = NULL, updated_at = now()
         WHERE id = :payment_id AND confirm_due_at IS NOT NULL
         RETURNING id
+    ), held_again AS (
+        UPDATE bookings SET expires_at = created_at + make_interval(secs => :hold_seconds), updated_at = now()
+        WHERE payment_id = (SELECT id FROM failed) AND status = 'PENDING'
     )
-    UPDATE bookings SET expires_at = created_at + make_interval(secs => :hold_seconds), updated_at = now()
-    WHERE payment_id = (SELECT id FROM failed) AND status = 'PENDING'
+    SELECT id FROM failed
 """)
 _POSTPONE = text("""
     UPDATE payments SET confirm_due_at = :due_at, confirm_attempts = :attempts
@@ -88,6 +96,11 @@ class Intent:
         """``payment`` is a row with these columns of a Payment."""
         return cls(payment.id, payment.payment_key, payment.order_id, payment.total_price, payment.confirm_attempts)
 
+    def is_paid_by(self, payment: ProviderPayment) -> bool:
+        """Whether the provider's ``payment`` is this one, to the won, and has been paid."""
+        asked = (self.payment_key, self.order_id, self.amount)
+        return payment.is_paid and (payment.payment_key, payment.order_id, payment.total_amount) == asked
+
 
 async def complete(resources: Resources, request: CompletionRequest, key: RequestKey | None) -> JSONBytes:
     """Takes the money, and confirms the bookings. The answer's data is ``{}``.
@@ -95,7 +108,8 @@ async def complete(resources: Resources, request: CompletionRequest, key: Reques
     Raises:
         PaymentNotFound: there is no such payment.
         NotAuthorized: it is somebody else's.
-        PaymentFailed: the amount is not the payment's, the provider refuses, or the payment has ended otherwise.
+        PaymentFailed: the amount is not the payment's, the payment key pays for another one, the provider refuses,
+            or the payment has ended otherwise.
         ServiceUnavailable: the provider does not say; it will be asked until it does.
     """
     intent: Intent | None = None
@@ -119,16 +133,15 @@ async def _intend(session: AsyncSession, request: CompletionRequest, lease_secon
     caller = require_user().user_id
     if payment.user_id != caller:
         raise NotAuthorized
+    if request.amount != payment.total_price:
+        raise PaymentFailed(f"{request.amount} won offered for {payment.total_price}")
     if payment.status == PaymentStatus.COMPLETED or payment.confirm_due_at is not None:
         if (payment.payment_key, payment.order_id) != (request.payment_id, request.order_id):
             raise PaymentFailed("paid, or being paid, by another checkout")
         return None
     if payment.status != PaymentStatus.WAITING:
         raise PaymentFailed(f"the payment is {payment.status}")
-    if request.amount != payment.total_price:
-        raise PaymentFailed(f"{request.amount} won offered for {payment.total_price}")
-    bookings = (await session.execute(_LOCK_BOOKINGS, {"payment_id": payment.id})).scalars().all()
-    if any(status != BookingStatus.PENDING for status in bookings):
+    if any(status != BookingStatus.PENDING for status in await lock_bookings(session, payment.id)):
         raise PaymentFailed("a booking has been given up")
     values = {
         "payment_id": payment.id,
@@ -138,7 +151,8 @@ async def _intend(session: AsyncSession, request: CompletionRequest, lease_secon
         # The worker leaves it to this request for as long as the provider may take.
         "lease_seconds": lease_seconds,
     }
-    await session.execute(_INTEND, values)
+    with violations_as({"uq_payments_payment_key": PaymentFailed}):
+        await session.execute(_INTEND, values)
     return Intent(payment.id, request.payment_id, request.order_id, payment.total_price, payment.confirm_attempts)
 
 
@@ -149,7 +163,7 @@ async def join(resources: Resources, payment_id: int) -> None:
         PaymentFailed: it was not paid, or has been canceled since.
         ServiceUnavailable: the provider does not say.
     """
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         payment = (await connection.execute(STATE, {"payment_id": payment_id})).one()
     if payment.confirm_due_at is not None:
         await settle(resources, Intent.of(payment))
@@ -168,51 +182,79 @@ async def settle(resources: Resources, intent: Intent, *, first: bool = False) -
         ServiceUnavailable: the provider does not say.
     """
     try:
-        paid = await _take(resources.provider, intent, first)
+        paid = await _take(resources.provider, intent, first=first)
     except Refused as refusal:
-        await _fail(resources, intent, refusal.code)
-        raise PaymentFailed(refusal.code) from refusal
+        if await _fail(resources, intent, refusal.code):
+            raise PaymentFailed(refusal.code) from refusal
     except InProgress:
         await until_settled(resources, STATE, {"payment_id": intent.payment_id}, lambda row: not row.confirm_due_at)
-        await join(resources, intent.payment_id)
     except ServiceUnavailable:
         await _postpone(resources, intent)
         raise
     else:
-        await _finish(resources, intent, paid)
+        if await _finish(resources, intent, paid):
+            return
+    # Somebody else has settled it, and what they came to counts.
+    await join(resources, intent.payment_id)
 
 
-async def _take(provider: Provider, intent: Intent, first: bool) -> ProviderPayment:
-    if not first:
-        known = await provider.find_order(intent.order_id)
-        if known is not None and known.payment_key == intent.payment_key and known.is_paid:
-            return known
+async def _take(provider: Provider, intent: Intent, *, first: bool) -> ProviderPayment:
+    """What the provider says of the payment once it is paid.
+
+    Raises:
+        Refused: it is not.
+        ServiceUnavailable: nobody knows.
+    """
+    if not first and (known := await _paid_before(provider, intent)) is not None:
+        return known
+    # The payment's own key: under one that other payments use as well, their answer would pass for this one's.
+    key = f"confirm-{intent.payment_id}-{intent.payment_key}"
     try:
-        return await provider.confirm(intent.payment_key, intent.order_id, intent.amount)
+        paid = await provider.confirm(intent.payment_key, intent.order_id, intent.amount, key=key)
     except Refused as refusal:
-        if not first or refusal.code != "ALREADY_PROCESSED_PAYMENT":
+        # By whom? If by us, its order says so.
+        known = await _paid_before(provider, intent) if refusal.code == "ALREADY_PROCESSED_PAYMENT" else None
+        if known is None:
             raise
-    # By whom? If by us, its order says so.
-    return await _take(provider, intent, first=False)
+        return known
+    if not intent.is_paid_by(paid):
+        logger.error("asked to confirm payment %d, the provider answers with %s", intent.payment_id, paid)
+        raise Refused("ANSWER_IS_OF_ANOTHER_PAYMENT")
+    return paid
 
 
-async def _finish(resources: Resources, intent: Intent, paid: ProviderPayment) -> None:
+async def _paid_before(provider: Provider, intent: Intent) -> ProviderPayment | None:
+    known = await provider.find_order(intent.order_id)
+    return known if known is not None and intent.is_paid_by(known) else None
+
+
+async def _finish(resources: Resources, intent: Intent, paid: ProviderPayment) -> bool:
+    """Commits that the money was taken; False if the payment had been settled before.
+
+    If it was taken for failed, the money goes back.
+    """
     values = {"payment_id": intent.payment_id, "card": paid.card.number if paid.card else None}
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         done = (await connection.execute(_CONFIRM, values)).one()
+        returned = None if done.completed else (await connection.execute(_RETURN, values)).scalar()
     SETTLED.labels("confirmed").inc(done.completed)
     if done.lost:
         logger.error("payment %d is paid, but %d bookings of it had been given up", intent.payment_id, done.lost)
+    if returned:
+        logger.error("payment %d is paid, but had failed before: %d won go back", intent.payment_id, returned)
+    return bool(done.completed)
 
 
-async def _fail(resources: Resources, intent: Intent, code: str) -> None:
+async def _fail(resources: Resources, intent: Intent, code: str) -> bool:
+    """Commits that no money was taken; False if the payment had been settled before."""
     values = {"payment_id": intent.payment_id, "problem": code[:100], "hold_seconds": resources.settings.hold_seconds}
-    async with resources.database.reading() as connection:
-        await connection.execute(_FAIL, values)
-    SETTLED.labels("refused").inc()
+    async with resources.database.autocommit() as connection:
+        failed = (await connection.execute(_FAIL, values)).all()
+    SETTLED.labels("refused").inc(len(failed))
+    return bool(failed)
 
 
 async def _postpone(resources: Resources, intent: Intent) -> None:
     due_at, attempts = next_attempt(intent.attempts), intent.attempts + 1
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         await connection.execute(_POSTPONE, {"payment_id": intent.payment_id, "due_at": due_at, "attempts": attempts})

@@ -1,8 +1,9 @@
 """``Idempotency-Key``: a request that is repeated gets the answer that it got the first time, byte for byte.
 
-The answer is stored in the transaction of the work, so that there is never one without the other. 2xx and 4xx are
-stored; what ends with 503 leaves nothing behind, and may be tried again under the same key. A repetition that arrives
-during the first request waits at the key's row until that transaction has ended.
+A success is stored in the transaction of the work, so that there is never one without the other. A refusal (4xx) has
+written nothing: its transaction, if it came to one, is rolled back, and it is stored by itself. What ends with 503
+leaves nothing behind, and may be tried again under the same key. A repetition that arrives during the first request
+waits at the key's row until that transaction has ended. What cannot even be read as a request binds no key.
 
 Work in one transaction (``once``) is done before the key is looked at: if the key turns out to be answered already, the
 transaction is rolled back. That costs a first request, which most are, one INSERT and nothing else; and in a
@@ -51,7 +52,7 @@ _FIND = text("""
 """)
 _ANSWER = text("""
     UPDATE idempotency_keys SET status = :status, body = :body
-    WHERE user_id = :user_id AND key = :key AND status IS NULL
+    WHERE user_id = :user_id AND key = :key AND request_hash = :request_hash AND status IS NULL
 """)
 _TRIM = text("""
     DELETE FROM idempotency_keys WHERE (user_id, key) IN (
@@ -59,6 +60,8 @@ _TRIM = text("""
         LIMIT :at_once FOR UPDATE SKIP LOCKED
     )
 """)
+
+Work = Callable[[AsyncSession], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,13 @@ class RequestKey:
     key: str
     request_hash: str
 
+    @classmethod
+    def of(cls, user_id: int, key: str, method: str, path: str, body: BaseModel | None = None) -> RequestKey:
+        """The key of what a user asked for, whichever way the request has come here."""
+        # json.dumps escapes what is no Unicode, such as half a surrogate pair, where pydantic would refuse it.
+        content = "" if body is None else json.dumps(body.model_dump())
+        return cls(user_id, key, hashlib.sha256(f"{method}\n{path}\n{content}".encode()).hexdigest())
+
 
 class _UsedBefore(ServiceUnavailable):
     """The key is not new: what has just been done again must be undone."""
@@ -78,13 +88,7 @@ def request_key(request: Request, header: str | None, body: BaseModel | None = N
     """The key of a request, if it has one."""
     if header is None:
         return None
-    # json.dumps escapes what is no Unicode, such as half a surrogate pair, where pydantic would refuse it.
-    content = "" if body is None else json.dumps(body.model_dump())
-    written = f"{request.method}\n{request.url.path}\n{content}"
-    return RequestKey(require_user().user_id, header, hashlib.sha256(written.encode()).hexdigest())
-
-
-Work = Callable[[AsyncSession], Awaitable[Any]]
+    return RequestKey.of(require_user().user_id, header, request.method, request.url.path, body)
 
 
 async def in_transaction(database: Database, work: Work) -> Any:
@@ -103,30 +107,26 @@ async def once(
     """The answer to a request that is done in one transaction.
 
     Args:
-        work: returns the answer's data; or raises the contract's error before it has written anything.
-        transact: does work in a transaction; it may do it again after a conflict with others.
+        work: returns the answer's data.
+        transact: does work in a transaction, which it rolls back if work raises; it may do it again after a conflict.
 
     Raises:
         IdempotencyKeyReused: the key belongs to another request.
-        PlatformError: what ``work`` and ``transact`` raise, if there is no key or it is 5xx.
+        PlatformError: what ``work`` and ``transact`` raise, if the key has no earlier answer.
     """
     if key is None:
         return ok(await transact(database, work))
 
     async def keyed(session: AsyncSession) -> JSONBytes:
-        answer = await _answered(work(session))
+        answer = ok(await work(session))
         if not await _insert(session, key, answer):
             raise _UsedBefore
         return answer
 
     try:
         answer: JSONBytes = await transact(database, keyed)
-    except ServiceUnavailable:
-        async with database.reading() as connection:
-            stored = await _find(connection, key)
-        if stored is None:
-            raise
-        return stored
+    except PlatformError as error:
+        return await refuse(database, key, error)
     return answer
 
 
@@ -139,12 +139,12 @@ async def resumable(
     """The answer (``{}``, or a refusal) to a request that asks the payment provider.
 
     Args:
-        intend: writes down what is to be done; or raises the contract's error before it has written anything.
+        intend: writes down what is to be done; or raises the contract's error, and nothing is written.
         follow: does it, from wherever it was left; raises ServiceUnavailable if it cannot come to an end now.
 
     Raises:
         IdempotencyKeyReused: the key belongs to another request.
-        PlatformError: what ``intend`` and ``follow`` raise, if there is no key or it is 5xx.
+        PlatformError: what ``intend`` and ``follow`` raise, if the key has no earlier answer.
     """
     if key is None:
         async with database.transaction() as session:
@@ -152,44 +152,60 @@ async def resumable(
         await follow()
         return ok()
 
-    async with database.transaction() as session:
-        if await _insert(session, key, None):
-            answer = await _answered(intend(session))
-            if answer.status_code != 200:
-                return await _answer(session, key, answer)
-        elif (stored := await _find(session, key)) is not None:
-            return stored
-    answer = await _answered(follow())
-    async with database.transaction() as session:
-        return await _answer(session, key, answer)
+    try:
+        async with database.transaction() as session:
+            if await _insert(session, key, None):
+                await intend(session)
+            elif (stored := await _find(session, key)) is not None:
+                return stored
+    except PlatformError as error:
+        return await refuse(database, key, error)
+    return await _conclude(database, key, follow)
+
+
+async def refuse(database: Database, key: RequestKey | None, error: PlatformError) -> JSONBytes:
+    """The first answer, if the request is a repetition; else ``error``, stored to be repeated if it is a 4xx.
+
+    Nothing of the request may have been written, or all of it has been rolled back.
+
+    Raises:
+        IdempotencyKeyReused: the key belongs to another request.
+        PlatformError: ``error``.
+    """
+    if key is None:
+        raise error
+    async with database.autocommit() as connection:
+        if error.status < 500 and await _insert(connection, key, failure(error)):
+            raise error
+        stored = await _find(connection, key)
+    if stored is None:
+        raise error
+    return stored
 
 
 async def trim(database: Database) -> bool:
     """Forgets keys that have outlived their time; whether there may be more of them."""
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         return (await connection.execute(_TRIM, {"at_once": TRIMMED_AT_ONCE})).rowcount == TRIMMED_AT_ONCE
 
 
-async def _answered(work: Awaitable[Any]) -> JSONBytes:
-    """What ``work`` comes to; a refusal is an answer, too."""
+async def _conclude(database: Database, key: RequestKey, follow: Callable[[], Awaitable[None]]) -> JSONBytes:
+    """Stores what ``follow`` comes to under a key that has no answer yet; the answer that is stored."""
     try:
-        return ok(await work)
+        await follow()
+        answer = ok()
     except PlatformError as refusal:
         if refusal.status >= 500:
             raise
-        return failure(refusal)
+        answer = failure(refusal)
+    async with database.autocommit() as connection:
+        await connection.execute(_ANSWER, _row(key, answer))
+        return await _find(connection, key) or answer
 
 
-async def _insert(session: AsyncSession, key: RequestKey, answer: JSONBytes | None) -> bool:
+async def _insert(connection: AsyncSession | AsyncConnection, key: RequestKey, answer: JSONBytes | None) -> bool:
     """Whether the key was new; waits while another transaction has it."""
-    values = {
-        "user_id": key.user_id,
-        "key": key.key,
-        "request_hash": key.request_hash,
-        "status": None if answer is None else answer.status_code,
-        "body": None if answer is None else bytes(answer.body).decode(),
-    }
-    return (await session.execute(_INSERT, values)).first() is not None
+    return (await connection.execute(_INSERT, _row(key, answer))).first() is not None
 
 
 async def _find(connection: AsyncSession | AsyncConnection, key: RequestKey) -> JSONBytes | None:
@@ -202,8 +218,11 @@ async def _find(connection: AsyncSession | AsyncConnection, key: RequestKey) -> 
     return None if found.status is None else JSONBytes(found.body.encode(), status_code=found.status)
 
 
-async def _answer(session: AsyncSession, key: RequestKey, answer: JSONBytes) -> JSONBytes:
-    """Stores the answer under a key that has none yet; the one that is stored."""
-    values = {"user_id": key.user_id, "key": key.key}
-    await session.execute(_ANSWER, {**values, "status": answer.status_code, "body": bytes(answer.body).decode()})
-    return await _find(session, key) or answer
+def _row(key: RequestKey, answer: JSONBytes | None) -> dict[str, Any]:
+    return {
+        "user_id": key.user_id,
+        "key": key.key,
+        "request_hash": key.request_hash,
+        "status": None if answer is None else answer.status_code,
+        "body": None if answer is None else bytes(answer.body).decode(),
+    }

@@ -112,6 +112,8 @@ class Payment(Audited, Base):
         Index("ix_payments_user_id", "user_id", postgresql_where=_NOT_DELETED),
         Index("ix_payments_concert_id", "concert_id", postgresql_where=_NOT_DELETED),
         Index("ix_payments_confirm_due_at", "confirm_due_at", postgresql_where=text("confirm_due_at IS NOT NULL")),
+        # What a buyer agreed to once pays for one payment, unless the provider has refused it.
+        Index("uq_payments_payment_key", "payment_key", unique=True, postgresql_where=text("status <> 'FAILED'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
@@ -127,11 +129,11 @@ class Payment(Audited, Base):
     confirm_due_at: Mapped[datetime | None] = mapped_column(
         comment="set while the provider may have the money without our knowing: when to ask it again"
     )
-    confirm_attempts: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
+    confirm_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
 
 class Refund(Audited, Base):
-    """The intent to give back the price of one booking, and whether the provider has done it."""
+    """The intent to give money back, for one booking as a rule, and whether the provider has done it."""
 
     __tablename__ = "refunds"
     __table_args__ = (
@@ -143,7 +145,9 @@ class Refund(Audited, Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     payment_id: Mapped[int] = mapped_column(ForeignKey("payments.id"))
-    booking_id: Mapped[int] = mapped_column(ForeignKey("bookings.id"), unique=True)
+    booking_id: Mapped[int | None] = mapped_column(
+        ForeignKey("bookings.id"), unique=True, comment="null: a whole payment, which had failed before its money came"
+    )
     amount: Mapped[int] = mapped_column(BigInteger, comment="won")
     idempotency_key: Mapped[str] = mapped_column(String(64), unique=True, comment="sent to the provider")
     status: Mapped[str] = mapped_column(String(16), default=RefundStatus.REQUESTED, server_default=text("'REQUESTED'"))
@@ -152,7 +156,7 @@ class Refund(Audited, Base):
     due_at: Mapped[datetime] = mapped_column(
         server_default=func.now(), comment="when to ask the provider again, if nobody is on it"
     )
-    attempts: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
+    attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
 
 class IdempotencyKey(Base):

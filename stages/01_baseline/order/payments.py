@@ -61,6 +61,8 @@ STATE = select(
 # refund would do so, and who holds the payment may be waiting for the booking.
 _LOCK = STATE.where(~Payment.is_deleted).with_for_update(key_share=True)
 
+_LOCK_BOOKINGS = text("SELECT status FROM bookings WHERE payment_id = :payment_id ORDER BY id FOR UPDATE")
+
 # What a payment comes to that has lost a booking before anybody paid: CANCELED with its last booking, else FAILED, so
 # that the others can be paid for by a new one.
 _VOID = text("""
@@ -84,14 +86,14 @@ async def create(resources: Resources, request: PaymentRequest, key: RequestKey 
         InvalidInput: a booking is named twice, is not PENDING, is of another show than the others, or belongs to
             another payment that waits for its buyer.
     """
-    if request.user_id != require_user().user_id:
-        raise NotAuthorized
-    if len(set(request.booking_ids)) < len(request.booking_ids):
-        raise InvalidInput.of("bookingIds", "a booking is named twice")
     return await once(resources.database, key, partial(_create, request))
 
 
 async def _create(request: PaymentRequest, session: AsyncSession) -> CreatedPaymentView:
+    if request.user_id != require_user().user_id:
+        raise NotAuthorized
+    if len(set(request.booking_ids)) < len(request.booking_ids):
+        raise InvalidInput.of("bookingIds", "a booking is named twice")
     bookings = await _lock_payable(session, request)
     payment = await _waiting_for_these(session, bookings)
     if payment is None:
@@ -135,8 +137,8 @@ async def _waiting_for_these(session: AsyncSession, bookings: Sequence[Booking])
     payments = (await session.scalars(waiting)).all() if earlier else []
     if not payments:
         return None
-    covered = select(func.count()).select_from(Booking).where(Booking.payment_id == payments[0].id)
-    if len(earlier) > 1 or len(bookings) != await session.scalar(covered):
+    covered = await session.scalars(select(Booking.id).where(Booking.payment_id == payments[0].id))
+    if set(covered) != {booking.id for booking in bookings}:
         raise InvalidInput.of("bookingIds", "a booking is being paid for by another payment")
     return payments[0]
 
@@ -155,7 +157,7 @@ async def one(resources: Resources, payment_id: int) -> PaymentDetailView:
         NotAuthorized: who asks is neither its user nor a manager.
         ServiceUnavailable: concert-service or user-service does not answer.
     """
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         found = (await connection.execute(_BY_ID, {"payment_id": payment_id})).mappings().one_or_none()
     if found is None:
         raise PaymentNotFound
@@ -179,21 +181,24 @@ async def _show(resources: Resources, schedule_id: int) -> ScheduleDetail | None
         return None
 
 
-async def delete(database: Database, payment_id: int) -> None:
-    """Hides a payment that has been canceled.
+async def delete(database: Database, payment_id: int, key: RequestKey | None) -> JSONBytes:
+    """Hides a payment that has been canceled. The answer's data is ``{}``.
 
     Raises:
         PaymentNotFound: there is no such payment.
         BookingNotCancellable: it is not canceled.
     """
-    async with database.transaction() as session:
-        living = select(Payment).where(Payment.id == payment_id, ~Payment.is_deleted)
-        payment: Payment | None = await session.scalar(living.with_for_update())
-        if payment is None:
-            raise PaymentNotFound
-        if payment.status != PaymentStatus.CANCELED:
-            raise BookingNotCancellable
-        payment.soft_delete(datetime.now(UTC))
+    return await once(database, key, partial(_delete, payment_id))
+
+
+async def _delete(payment_id: int, session: AsyncSession) -> None:
+    living = select(Payment).where(Payment.id == payment_id, ~Payment.is_deleted)
+    payment: Payment | None = await session.scalar(living.with_for_update())
+    if payment is None:
+        raise PaymentNotFound
+    if payment.status != PaymentStatus.CANCELED:
+        raise BookingNotCancellable
+    payment.soft_delete(datetime.now(UTC))
 
 
 async def lock(session: AsyncSession, payment_id: int) -> Row[*tuple[Any, ...]]:
@@ -209,3 +214,8 @@ async def lock(session: AsyncSession, payment_id: int) -> Row[*tuple[Any, ...]]:
     if payment is None:
         raise PaymentNotFound
     return payment
+
+
+async def lock_bookings(session: AsyncSession, payment_id: int) -> Sequence[str]:
+    """The status of each booking of a payment, kept from changing until the transaction ends."""
+    return (await session.execute(_LOCK_BOOKINGS, {"payment_id": payment_id})).scalars().all()

@@ -104,15 +104,17 @@ class Provider:
         if self._session is not None:
             await self._session.close()
 
-    async def confirm(self, payment_key: str, order_id: str, amount: int) -> ProviderPayment:
-        """Takes the money of a checkout.
+    async def confirm(self, payment_key: str, order_id: str, amount: int, *, key: str) -> ProviderPayment:
+        """Takes the money of a checkout, once for each ``key``.
+
+        A key's first answer comes again whatever is asked under it later, so who asks must look at what it is about.
 
         Raises:
             Refused: it was not taken.
             ServiceUnavailable: nobody knows.
         """
         body = {"paymentKey": payment_key, "orderId": order_id, "amount": amount}
-        return await self._ask("confirm", "POST", "/v1/payments/confirm", body, key=f"confirm-{payment_key}")
+        return await self._ask("confirm", "POST", "/v1/payments/confirm", body, key=key)
 
     async def cancel(self, payment_key: str, amount: int, reason: str, *, key: str) -> ProviderPayment:
         """Gives back ``amount``, once for each ``key``.

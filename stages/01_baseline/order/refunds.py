@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +18,14 @@ from order.backoff import next_attempt
 from order.models import Payment, Refund, RefundStatus
 from order.provider import InProgress, Provider, ProviderPayment, Refused
 from order.resources import Resources
-from order.waiting import until_settled
+from order.settling import until_settled
 
 logger = logging.getLogger(__name__)
 
 REFUNDED = Counter("order_refunds", "Refunds that the provider has done.")
+
+# A payment of many bookings is given back in seconds, before its leases run out and a worker joins in.
+REFUNDED_AT_ONCE = 10
 
 _REQUEST = """
     WITH paid AS (
@@ -75,13 +80,25 @@ _DONE = text("""
 """)
 
 
+class RefundRefused(ServiceUnavailable):
+    """The provider refuses a refund for good: nothing that waiting mends, and a person has to look at it.
+
+    Attributes:
+        reason: Toss's error code.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"payment provider: {reason}")
+        self.reason = reason
+
+
 @dataclass(frozen=True, slots=True)
 class DueRefund:
-    """What is to be given back; the amount in won."""
+    """What is to be given back; the amount in won. Without a booking it is all of a payment."""
 
     refund_id: int
     payment_id: int
-    booking_id: int
+    booking_id: int | None
     amount: int
     key: str
     attempts: int
@@ -106,11 +123,30 @@ async def request_refunds(
     return [DueRefund.of(row) for row in await connection.execute(which, values)]
 
 
+async def refund_all(resources: Resources, refunds: Sequence[DueRefund]) -> None:
+    """Gives back what has been requested, a few at once.
+
+    Raises:
+        ServiceUnavailable: not all of it has been given back; the provider will be asked until it is.
+    """
+    turns = asyncio.Semaphore(REFUNDED_AT_ONCE)
+
+    async def in_turn(due: DueRefund) -> None:
+        async with turns:
+            await give_back(resources, due)
+
+    # None of them is stopped because another one failed.
+    for failure in await asyncio.gather(*map(in_turn, refunds), return_exceptions=True):
+        if failure is not None:
+            raise failure
+
+
 async def give_back(resources: Resources, refund: DueRefund) -> None:
     """Has the provider give the money back, and frees the seat.
 
     Raises:
-        ServiceUnavailable: the provider does not say that it has; it will be asked until it does.
+        RefundRefused: the provider says no.
+        ServiceUnavailable: the provider does not say that it has. In both cases it will be asked until it does.
     """
     try:
         transaction_key = await _cancel_at(resources.provider, refund)
@@ -124,7 +160,7 @@ async def give_back(resources: Resources, refund: DueRefund) -> None:
         # Nothing that waiting mends, but nothing to give up either: the booking stays CANCEL_REQUESTED, in sight.
         logger.error("refund %s of %d won is refused: %s", refund.key, refund.amount, refusal.code)
         await _postpone(resources, refund, refusal.code)
-        raise ServiceUnavailable(f"payment provider: {refusal.code}") from refusal
+        raise RefundRefused(refusal.code) from refusal
     else:
         await _finish(resources, refund, transaction_key)
 
@@ -163,5 +199,5 @@ async def _postpone(resources: Resources, refund: DueRefund, problem: str) -> No
         .where(Refund.id == refund.refund_id, Refund.status == RefundStatus.REQUESTED)
         .values(due_at=next_attempt(refund.attempts), attempts=refund.attempts + 1, problem=problem[:100])
     )
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         await connection.execute(later)

@@ -15,6 +15,7 @@ from order.concerts import Concerts
 from order.people import People
 from order.provider import Provider
 from order.schedules import Schedules
+from order.seat_guard import SESSION_PARAMETERS
 from order.settings import OrderSettings
 from order.widget import Widget
 
@@ -39,7 +40,7 @@ class Resources:
         user_client = ServiceClient(settings.user_service_url, own_name=OWN_NAME, signer=signer)
         return cls(
             settings=settings,
-            database=Database(settings),
+            database=Database(settings, session_parameters=SESSION_PARAMETERS),
             concert_client=concert_client,
             user_client=user_client,
             schedules=Schedules(concert_client),

@@ -1,13 +1,14 @@
 """What concert-service says about a schedule: price, venue bounds, and when the show is.
 
-An answer is remembered for a second at most, counted from when the question was asked. Whoever asks while somebody
-else's question is under way waits for that answer.
+An answer is good for a second, counted from when the question was asked: whoever asks within it gets that answer, at
+once or when it comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from pydantic import TypeAdapter
@@ -48,42 +49,53 @@ class ScheduleDetail(WireModel):
 _DETAIL = TypeAdapter(ScheduleDetail)
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """``asked``: when, by the monotonic clock."""
+
+    asked: float
+    answer: asyncio.Task[ScheduleDetail]
+
+
 class Schedules:
     """concert-service's schedules, as order-service sees them."""
 
     def __init__(self, client: ServiceClient) -> None:
         self._client = client
-        # In the order in which they were asked for: the oldest come first.
-        self._remembered: dict[int, tuple[float, ScheduleDetail]] = {}
-        self._under_way: dict[int, asyncio.Task[ScheduleDetail]] = {}
+        # In the order in which they were asked: the oldest come first.
+        self._questions: dict[int, _Question] = {}
 
     async def detail(self, schedule_id: int) -> ScheduleDetail:
-        """
+        """What a schedule is, or was at most a second ago.
+
         Raises:
             ScheduleNotFound: there is no such schedule.
             ServiceUnavailable: concert-service does not answer.
         """
-        remembered = self._remembered.get(schedule_id)
-        if remembered is not None and time.monotonic() - remembered[0] < REMEMBERED_SECONDS:
-            return remembered[1]
-        task = self._under_way.get(schedule_id)
-        if task is None:
+        now = time.monotonic()
+        question = self._questions.get(schedule_id)
+        if question is None or now - question.asked >= REMEMBERED_SECONDS:
             # A task of its own: whoever asked first may hang up, and the others still get the answer.
-            task = asyncio.create_task(self._ask(schedule_id))
-            self._under_way[schedule_id] = task
-        return await asyncio.shield(task)
+            question = _Question(now, asyncio.create_task(self._ask(schedule_id)))
+            self._remember(schedule_id, question)
+        return await asyncio.shield(question.answer)
+
+    def _remember(self, schedule_id: int, question: _Question) -> None:
+        self._questions.pop(schedule_id, None)
+        while len(self._questions) >= REMEMBERED_SCHEDULES:
+            del self._questions[next(iter(self._questions))]
+        self._questions[schedule_id] = question
+
+        def forget_a_failure(answer: asyncio.Task[ScheduleDetail]) -> None:
+            failed = answer.cancelled() or answer.exception() is not None
+            if failed and self._questions.get(schedule_id) is question:
+                del self._questions[schedule_id]
+
+        question.answer.add_done_callback(forget_a_failure)
 
     async def _ask(self, schedule_id: int) -> ScheduleDetail:
-        asked = time.monotonic()
         try:
             body = await self._client.get(f"/schedules/{schedule_id}/detail")
         except NotFound as unknown:
             raise ScheduleNotFound from unknown
-        finally:
-            del self._under_way[schedule_id]
-        detail = understood(_DETAIL, body)
-        self._remembered.pop(schedule_id, None)
-        while len(self._remembered) >= REMEMBERED_SCHEDULES:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[schedule_id] = (asked, detail)
-        return detail
+        return understood(_DETAIL, body)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from common.wire import Date, Id, PositiveInt32, RequestModel, Time, WireModel
+from order.models import BookingStatus, PaymentStatus
 
 MAX_SEATS = 10
 
@@ -16,6 +17,13 @@ PaymentKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
 # Our payment's id, an underscore, and whatever the client put behind it.
 OrderId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,17}_[A-Za-z0-9_=-]{1,62}$", max_length=64)]
 
+# What the OpenAPI document says of them; they are not looked at again on their way out.
+Seat = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]{0,8} [1-9][0-9]{0,8}$", "examples": ["3 7"]})
+]
+Booked = Annotated[str, WithJsonSchema({"type": "string", "enum": list(BookingStatus)})]
+Paid = Annotated[str, WithJsonSchema({"type": "string", "enum": list(PaymentStatus)})]
+
 
 class BookingRequest(RequestModel):
     """Seats of one show, for oneself."""
@@ -23,10 +31,10 @@ class BookingRequest(RequestModel):
     schedule_id: Id
     user_id: Id
     price: PositiveInt32 = Field(description="won, for one seat: the concert's price")
-    seat: list[str] = Field(min_length=1, max_length=MAX_SEATS, description="`<row> <col>`, all or none of them")
+    seat: list[Seat] = Field(min_length=1, max_length=MAX_SEATS, description="`<row> <col>`, all or none of them")
 
     model_config = ConfigDict(
-        json_schema_extra={"example": {"scheduleId": 1, "userId": 3, "price": 110000, "seat": ["3 7", "3 8"]}}
+        json_schema_extra={"example": {"scheduleId": 7, "userId": 3, "price": 110000, "seat": ["3 7", "3 8"]}}
     )
 
 
@@ -38,8 +46,17 @@ class BookedView(WireModel):
     schedule_id: int
     user_id: int
     price: int
-    status: str
-    seat: str
+    status: Booked
+    seat: Seat
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 21, "concertId": 1, "scheduleId": 7, "userId": 3, "price": 110000, "status": "PENDING",
+                "seat": "3 7",
+            }
+        }
+    )  # fmt: skip
 
 
 class BookingRow(WireModel):
@@ -51,8 +68,8 @@ class BookingRow(WireModel):
     payment_id: int | None
     user_id: int
     price: int
-    status: str
-    seat: str
+    status: Booked
+    seat: Seat
 
 
 class BookingView(BookingRow):
@@ -61,14 +78,23 @@ class BookingView(BookingRow):
     concert_name: str | None
     runtime: int | None
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 21, "concertId": 1, "scheduleId": 7, "paymentId": 17, "userId": 3, "price": 110000,
+                "status": "CONFIRMED", "seat": "3 7", "concertName": "Spring Concert", "runtime": 120,
+            }
+        }
+    )  # fmt: skip
+
 
 class BookingDetailView(WireModel):
     """One booking with its show, whose fields are null once the schedule has been deleted."""
 
     user_id: int
     price: int
-    status: str
-    seat: str
+    status: Booked
+    seat: Seat
     schedule_id: int
     concert_id: int
     payment_id: int | None
@@ -79,6 +105,16 @@ class BookingDetailView(WireModel):
     concert_date: Date | None = None
     concert_time: Time | None = None
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "userId": 3, "price": 110000, "status": "CONFIRMED", "seat": "3 7", "scheduleId": 7, "concertId": 1,
+                "paymentId": 17, "concertName": "Spring Concert", "runtime": 120, "stageName": "Main Hall",
+                "location": "Seoul", "concertDate": "2027-03-05", "concertTime": "19:30:00",
+            }
+        }
+    )  # fmt: skip
+
 
 class ActiveBookingsView(WireModel):
     """The bookings of one schedule that hold a seat: how many, and the last row and column among them."""
@@ -88,6 +124,8 @@ class ActiveBookingsView(WireModel):
     max_row: int
     max_col: int
 
+    model_config = ConfigDict(json_schema_extra={"example": {"scheduleId": 7, "count": 2, "maxRow": 3, "maxCol": 8}})
+
 
 class PaymentRequest(RequestModel):
     """A payment for pending bookings of one show."""
@@ -95,7 +133,7 @@ class PaymentRequest(RequestModel):
     user_id: Id
     booking_ids: list[Id] = Field(min_length=1, max_length=100)
 
-    model_config = ConfigDict(json_schema_extra={"example": {"userId": 3, "bookingIds": [1, 2]}})
+    model_config = ConfigDict(json_schema_extra={"example": {"userId": 3, "bookingIds": [21, 22]}})
 
 
 class CreatedPaymentView(WireModel):
@@ -105,6 +143,10 @@ class CreatedPaymentView(WireModel):
     user_id: int
     concert_id: int
     total_price: int
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"paymentId": 17, "userId": 3, "concertId": 1, "totalPrice": 220000}}
+    )
 
 
 class CompletionRequest(RequestModel):
@@ -116,9 +158,12 @@ class CompletionRequest(RequestModel):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "example": {"paymentId": "tgen_20270301123456abcd1", "orderId": "17_x8f2k1", "amount": 220000}
+            "example": {
+                "paymentId": "sim_220000_0_64aafd54ec8aa2956c569a90cbdd9ec9", "orderId": "17_x8f2k1",
+                "amount": 220000,
+            }
         }
-    )
+    )  # fmt: skip
 
     @property
     def own_payment_id(self) -> int:
@@ -141,12 +186,21 @@ class PaymentView(WireModel):
     """A payment in a list; ``card`` is null until it is paid, ``concertName`` once the concert has been deleted."""
 
     total_price: int
-    status: str
+    status: Paid
     card: str | None
     concert_name: str | None
     concert_id: int
     schedule_id: int
     user_id: int
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "totalPrice": 220000, "status": "COMPLETED", "card": "12345678****901*",
+                "concertName": "Spring Concert", "concertId": 1, "scheduleId": 7, "userId": 3,
+            }
+        }
+    )  # fmt: skip
 
 
 class PaymentDetailView(WireModel):
@@ -162,3 +216,13 @@ class PaymentDetailView(WireModel):
     seat: str
     nickname: str | None
     created_at: datetime
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 17, "concertId": 1, "scheduleId": 7, "userId": 3, "totalPrice": 220000,
+                "concertName": "Spring Concert", "runtime": 120, "seat": "3 7, 3 8", "nickname": "ticketfan",
+                "createdAt": "2027-02-01T12:34:56.789000Z",
+            }
+        }
+    )  # fmt: skip

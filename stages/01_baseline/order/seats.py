@@ -68,7 +68,7 @@ def parse_seats(texts: Sequence[str]) -> list[Seat]:
 
 async def taken(database: Database, schedule_id: int) -> list[str]:
     """The taken seats of a schedule as ``"<row> <col>"``, front row first; none for a schedule nobody knows."""
-    async with database.reading() as connection:
+    async with database.autocommit() as connection:
         seats = await connection.execute(_TAKEN, {"schedule_id": schedule_id})
         return [f"{row} {column}" for row, column in seats]
 

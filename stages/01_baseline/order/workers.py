@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from sqlalchemy import Row, TextClause, text
 
+from common.database import DATABASE_ERRORS
 from common.errors import PlatformError
 from order.confirmation import Intent, settle
 from order.idempotency import trim
@@ -28,6 +29,7 @@ EXPIRED = Counter("order_bookings_expired", "Bookings that were given up, as nob
 RECONCILED = Counter(
     "order_reconciled", "Payments and refunds that a worker took up, as no request was.", ["what", "outcome"]
 )
+STUCK = Gauge("order_refunds_stuck", "Refunds that the provider has refused, or failed to do, so far.")
 
 EXPIRED_AT_ONCE = 500
 SETTLED_AT_ONCE = 20
@@ -68,6 +70,7 @@ _LEASE_REFUNDS = text("""
     )
     RETURNING refunds.id, refunds.payment_id, booking_id, amount, idempotency_key, attempts, payment_key
 """)
+_STUCK = text("SELECT count(*) FROM refunds WHERE status = 'REQUESTED' AND problem IS NOT NULL")
 
 Round = Callable[[Resources], Awaitable[bool]]
 
@@ -80,6 +83,7 @@ async def working(resources: Resources) -> AsyncIterator[None]:
         expire: period,
         settle_payments: period,
         settle_refunds: period,
+        count_stuck_refunds: period,
         trim_keys: TRIM_SECONDS,
     }
     tasks = [asyncio.create_task(_every(seconds, one_round, resources)) for one_round, seconds in rounds.items()]
@@ -106,7 +110,7 @@ async def expire(resources: Resources) -> bool:
 
     Until then the seat is taken, and the booking can be paid for: a hold ends when this has run, not before.
     """
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         overdue = (await connection.execute(_OVERDUE, {"at_once": EXPIRED_AT_ONCE})).all()
     if not overdue:
         return False
@@ -135,6 +139,13 @@ async def settle_refunds(resources: Resources) -> bool:
     return len(refunds) == SETTLED_AT_ONCE
 
 
+async def count_stuck_refunds(resources: Resources) -> bool:
+    """Shows the refunds that are in trouble to who watches the metrics; there are never more to come."""
+    async with resources.database.autocommit() as connection:
+        STUCK.set((await connection.execute(_STUCK)).scalar_one())
+    return False
+
+
 async def trim_keys(resources: Resources) -> bool:
     """Forgets idempotency keys that have outlived their time; whether there may be more of them."""
     return await trim(resources.database)
@@ -142,14 +153,14 @@ async def trim_keys(resources: Resources) -> bool:
 
 async def _lease(resources: Resources, statement: TextClause) -> Sequence[Row[Any]]:
     values = {"lease_seconds": resources.settings.provider_seconds, "at_once": SETTLED_AT_ONCE}
-    async with resources.database.reading() as connection:
+    async with resources.database.autocommit() as connection:
         return (await connection.execute(statement, values)).all()
 
 
 async def _reconcile(what: str, work: Awaitable[None]) -> None:
     try:
         await work
-    except PlatformError as error:
+    except (PlatformError, *DATABASE_ERRORS) as error:
         logger.info("%s: %s", what, error)
         RECONCILED.labels(what, type(error).__name__).inc()
     else:

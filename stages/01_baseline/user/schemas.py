@@ -46,8 +46,15 @@ Email = Annotated[Text, StringConstraints(max_length=254, pattern=_EMAIL, to_low
 Nickname = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{4,10}$")]
 Phone = Annotated[str, StringConstraints(pattern=r"^[0-9]{10,11}$")]
 Password = Annotated[SecretStr, AfterValidator(_strong)]
-ImageUrl = Annotated[Text, BeforeValidator(_empty_if_null), Field(max_length=2048), AfterValidator(_image_url)]
-Credential = Annotated[SecretStr, BeforeValidator(_empty_if_null), AfterValidator(_encodable)]
+ImageUrl = Annotated[
+    Text,
+    Field(max_length=2048),
+    BeforeValidator(_empty_if_null, json_schema_input_type=Annotated[Text, Field(max_length=2048)] | None),
+    AfterValidator(_image_url),
+]
+Credential = Annotated[
+    SecretStr, BeforeValidator(_empty_if_null, json_schema_input_type=SecretStr | None), AfterValidator(_encodable)
+]
 
 
 class ProfileRequest(RequestModel):
@@ -89,7 +96,11 @@ class SignUpRequest(ProfileRequest):
 class LoginRequest(RequestModel):
     """Missing, null and empty are one thing here: error 2003, not 1001."""
 
-    email: Annotated[Text, BeforeValidator(_empty_if_null), StringConstraints(to_lower=True)] = ""
+    email: Annotated[
+        Text,
+        StringConstraints(to_lower=True),
+        BeforeValidator(_empty_if_null, json_schema_input_type=Text | None),
+    ] = ""
     password: Credential = SecretStr("")
 
     model_config = ConfigDict(json_schema_extra={"example": {"email": "fan@example.com", "password": "Passw0rd!"}})
@@ -103,3 +114,12 @@ class UserView(WireModel):
     email: str
     phone: str
     profile_image: str
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "userId": 3, "nickname": "ticketfan", "email": "fan@example.com", "phone": "01012345678",
+                "profileImage": "https://images.example/fan.png",
+            }
+        }
+    )  # fmt: skip

@@ -48,8 +48,24 @@ def test_operation_ids_are_names_and_unique(document: dict[str, Any]) -> None:
 
 def test_every_call_states_the_errors_that_any_call_may_give(document: dict[str, Any]) -> None:
     for path, call in operations(document):
-        assert {"200", "400", "401", "403", "503"} <= call["responses"].keys(), path
+        has_input = "requestBody" in call or bool(call.get("parameters"))
+        assert {"200", "503"} <= call["responses"].keys(), path
+        assert ("400" in call["responses"]) == has_input, path
+        assert ("413" in call["responses"]) == ("requestBody" in call), path
         assert "422" not in call["responses"], path
+
+
+def test_who_is_turned_away_is_stated(document: dict[str, Any]) -> None:
+    for path, call in operations(document):
+        security = call.get("security", document["security"])
+        refusals = {name for response in call["responses"].values() for name in example_names(response)}
+        assert ("LoginRequired" in refusals) == bool(security), path
+        if any(roles for alternative in security for roles in alternative.values()) or {"service": []} in security:
+            assert "NotAuthorized" in refusals, path
+
+
+def example_names(response: dict[str, Any]) -> set[str]:
+    return set(response["content"]["application/json"].get("examples", ()))
 
 
 def test_only_signing_up_and_logging_in_are_open(document: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from common.errors import (
     WouldStrandBookings,
 )
 from common.identity import Role
-from common.openapi import allow, documented
+from common.openapi import STRANGERS, allow, documented
 from common.paging import Page, Paging
 from common.wire import Envelope, Id, Nothing, Text, ok
 from concert import concerts
@@ -28,19 +28,23 @@ ConcertId = Annotated[Id, Path(alias="concertId")]
 SELLERS = [allow(Role.SELLER, Role.MANAGER)]
 
 
-@router.get("", response_model=Envelope[Page[ConcertView]], responses=documented())
+@router.get("", response_model=Envelope[Page[ConcertView]], responses=documented(refuses=STRANGERS))
 async def list_concerts(request: Request, paging: Paging) -> Response:
     """One page of all concerts; sort by any field of a concert but its image."""
     return ok(await concerts.page(resources(request), paging))
 
 
-@router.get("/search", response_model=Envelope[list[ConcertView]], responses=documented())
+@router.get("/search", response_model=Envelope[list[ConcertView]], responses=documented(refuses=STRANGERS))
 async def search_concerts(request: Request, name: Annotated[Text, Query(alias="concert-name")]) -> Response:
     """The concerts whose name contains the word, ignoring case."""
     return ok(await concerts.named(resources(request), name))
 
 
-@router.get("/{concertId}", response_model=Envelope[ConcertDetailView], responses=documented(ConcertNotFound))
+@router.get(
+    "/{concertId}",
+    response_model=Envelope[ConcertDetailView],
+    responses=documented(ConcertNotFound, refuses=STRANGERS),
+)
 async def get_concert(request: Request, concert_id: ConcertId) -> Response:
     """One concert with its schedules."""
     return ok(await concerts.detail(resources(request), concert_id))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Body, Path, Request
 from starlette.responses import Response
 
 from common.errors import ConcertNotFound, ScheduleNotFound
 from common.openapi import INTERNAL, documented, services_only
-from common.wire import Id, Text, bare
+from common.wire import Id, Ids, Text, bare
 from concert import concerts, schedules
 from concert.resources import resources
 from concert.schemas import ConcertView, ScheduleDetailView
@@ -32,7 +32,7 @@ async def get_concert_detail(request: Request, concert_id: Annotated[Id, Path(al
 
 
 @router.post("/concerts/list", response_model=list[ConcertView], responses=documented())
-async def list_concerts_by_id(request: Request, body: list[Id]) -> Response:
+async def list_concerts_by_id(request: Request, body: Annotated[Ids, Body(examples=[[1, 2]])]) -> Response:
     """Those of the concerts that exist, by id."""
     return bare(await concerts.with_ids(resources(request), body))
 

@@ -17,7 +17,7 @@ from common.errors import (
     WouldStrandBookings,
 )
 from common.identity import Role
-from common.openapi import allow, documented
+from common.openapi import STRANGERS, allow, documented
 from common.wire import Envelope, Id, Nothing, ok
 from concert import schedules
 from concert.resources import resources
@@ -29,7 +29,11 @@ ScheduleId = Annotated[Id, Path(alias="scheduleId")]
 SELLERS = [allow(Role.SELLER, Role.MANAGER)]
 
 
-@router.get("/{scheduleId}", response_model=Envelope[SeatLookupView], responses=documented(ScheduleNotFound))
+@router.get(
+    "/{scheduleId}",
+    response_model=Envelope[SeatLookupView],
+    responses=documented(ScheduleNotFound, refuses=STRANGERS),
+)
 async def look_up_seats(request: Request, schedule_id: ScheduleId) -> Response:
     """A schedule, its venue's size, and the seats that can not be booked now."""
     return ok(await schedules.seats(resources(request), schedule_id))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from common.errors import VenueNotFound, WouldStrandBookings
 from common.identity import Role
-from common.openapi import allow, documented
+from common.openapi import STRANGERS, allow, documented
 from common.wire import Envelope, Id, Nothing, ok
 from concert import venues
 from concert.resources import resources
@@ -21,13 +21,13 @@ VenueId = Annotated[Id, Path(alias="stageId")]
 MANAGERS = [allow(Role.MANAGER)]
 
 
-@router.get("", response_model=Envelope[list[VenueView]], responses=documented())
+@router.get("", response_model=Envelope[list[VenueView]], responses=documented(refuses=STRANGERS))
 async def list_venues(request: Request) -> Response:
     """All venues."""
     return ok(await venues.everywhere(resources(request)))
 
 
-@router.get("/{stageId}", response_model=Envelope[VenueView], responses=documented(VenueNotFound))
+@router.get("/{stageId}", response_model=Envelope[VenueView], responses=documented(VenueNotFound, refuses=STRANGERS))
 async def get_venue(request: Request, venue_id: VenueId) -> Response:
     """One venue."""
     return ok(await venues.one(resources(request), venue_id))

@@ -95,10 +95,9 @@ async def cancel_payment(request: Request, payment_id: PaymentId, key: KeyHeader
 @router.delete(
     "/{paymentId}",
     response_model=Envelope[Nothing],
-    responses=documented(PaymentNotFound, BookingNotCancellable),
+    responses=documented(PaymentNotFound, BookingNotCancellable, IdempotencyKeyReused),
     dependencies=MANAGERS,
 )
-async def delete_payment(request: Request, payment_id: PaymentId) -> Response:
+async def delete_payment(request: Request, payment_id: PaymentId, key: KeyHeader = None) -> Response:
     """Hides a canceled payment."""
-    await payments.delete(resources(request).database, payment_id)
-    return ok()
+    return await payments.delete(resources(request).database, payment_id, request_key(request, key))

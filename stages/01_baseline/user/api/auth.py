@@ -14,7 +14,7 @@ from common.errors import (
     WrongManagerCode,
     WrongSellerCode,
 )
-from common.openapi import PUBLIC, documented
+from common.openapi import NOBODY, PUBLIC, documented
 from common.wire import Envelope, Nothing, ok
 from user import accounts
 from user.resources import resources
@@ -22,11 +22,25 @@ from user.schemas import LoginRequest, SignUpRequest
 
 router = APIRouter(prefix="/auth", tags=[PUBLIC])
 
+LOGIN = documented(EmptyCredentials, WrongCredentials, refuses=NOBODY) | {
+    200: {
+        "headers": {
+            "Authorization": {
+                "description": "`Bearer` and the token, which is good for an hour",
+                "required": True,
+                "schema": {"type": "string", "pattern": "^Bearer [^ ]+$"},
+            }
+        }
+    }
+}
+
 
 @router.post(
     "/sign-up",
     response_model=Envelope[Nothing],
-    responses=documented(WrongSellerCode, WrongManagerCode, DuplicateEmail, DuplicateNickname, DuplicatePhone),
+    responses=documented(
+        WrongSellerCode, WrongManagerCode, DuplicateEmail, DuplicateNickname, DuplicatePhone, refuses=NOBODY
+    ),
 )
 async def sign_up(request: Request, body: SignUpRequest) -> Response:
     """Opens an account."""
@@ -34,7 +48,7 @@ async def sign_up(request: Request, body: SignUpRequest) -> Response:
     return ok()
 
 
-@router.post("/login", response_model=Envelope[Nothing], responses=documented(EmptyCredentials, WrongCredentials))
+@router.post("/login", response_model=Envelope[Nothing], responses=LOGIN)
 async def login(request: Request, body: LoginRequest) -> Response:
     """Gives a token, in the response's ``Authorization`` header."""
     token = await accounts.login(resources(request), body)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from common.errors import DuplicateNickname, DuplicatePhone, UserNotFound
 from common.identity import Role, require_user
-from common.openapi import allow, documented
+from common.openapi import STRANGERS, allow, documented
 from common.wire import Envelope, Nothing, ok
 from user import accounts
 from user.resources import resources
@@ -16,7 +16,7 @@ from user.schemas import ProfileRequest, UserView
 router = APIRouter(prefix="/users", tags=["users"])
 
 
-@router.get("", response_model=Envelope[UserView], responses=documented(UserNotFound))
+@router.get("", response_model=Envelope[UserView], responses=documented(UserNotFound, refuses=STRANGERS))
 async def get_own_profile(request: Request) -> Response:
     """The profile of who asks."""
     return ok(await accounts.one(resources(request), require_user().user_id))
@@ -25,7 +25,7 @@ async def get_own_profile(request: Request) -> Response:
 @router.put(
     "",
     response_model=Envelope[Nothing],
-    responses=documented(UserNotFound, DuplicateNickname, DuplicatePhone),
+    responses=documented(UserNotFound, DuplicateNickname, DuplicatePhone, refuses=STRANGERS),
 )
 async def change_own_profile(request: Request, body: ProfileRequest) -> Response:
     """Replaces nickname, password, phone and image of who asks."""

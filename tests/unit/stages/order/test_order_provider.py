@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from common.errors import ServiceUnavailable
-from harness.supervise import Supervisor
 from order.provider import InProgress, Provider, Refused
 from tests.payment_simulator.running import SECRET_KEY, Simulator, new_order
 
 AMOUNT = 15_000
-
-
-@pytest.fixture(scope="module")
-def simulator(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    running = Simulator(supervisor, tmp_path_factory.mktemp("provider"))
-    try:
-        running.await_ready()
-        yield running
-    finally:
-        running.close()
-        supervisor.release(running.process)
 
 
 def ask(
@@ -53,7 +41,7 @@ def test_a_payment_is_confirmed_once_however_often_it_is_asked_for(simulator: Si
     order_id = new_order()
     key = simulator.check_out(order_id, AMOUNT)
     for _ in range(2):
-        paid = ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT))
+        paid = ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT, key=key))
         assert (paid.payment_key, paid.order_id, paid.status, paid.total_amount) == (key, order_id, "DONE", AMOUNT)
         assert paid.is_paid
         assert "*" in paid.card.number
@@ -82,10 +70,10 @@ def test_what_was_refused_is_refused(simulator: Simulator) -> None:
     order_id = new_order("decline-")
     key = simulator.check_out(order_id, AMOUNT)
     with pytest.raises(Refused, match="REJECT_CARD_PAYMENT"):
-        ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT))
+        ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT, key=key))
     assert ask(simulator, lambda provider: provider.find_order(order_id)).status == "ABORTED"
     with pytest.raises(Refused, match="NOT_FOUND_PAYMENT_SESSION"):
-        ask(simulator, lambda provider: provider.confirm("no_such_key", new_order(), AMOUNT))
+        ask(simulator, lambda provider: provider.confirm("no_such_key", new_order(), AMOUNT, key="k"))
     with pytest.raises(Refused, match="NOT_FOUND_PAYMENT"):
         ask(simulator, lambda provider: provider.cancel("no_such_key", 1, "reason", key="k"))
 
@@ -104,16 +92,16 @@ def test_a_failure_of_the_providers_is_no_answer_to_us(simulator: Simulator) -> 
     order_id = new_order("error-")
     key = simulator.check_out(order_id, AMOUNT)
     with pytest.raises(ServiceUnavailable) as failure:
-        ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT))
+        ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT, key=key))
     assert (failure.value.retry_after or 0) >= 1
-    assert ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT)).is_paid
+    assert ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT, key=key)).is_paid
 
 
 def test_a_lost_answer_is_unknown_and_can_be_looked_up(simulator: Simulator) -> None:
     order_id = new_order("lost-")
     key = simulator.check_out(order_id, AMOUNT)
     with pytest.raises(ServiceUnavailable):
-        ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT), seconds=0.5)
+        ask(simulator, lambda provider: provider.confirm(key, order_id, AMOUNT, key=key), seconds=0.5)
     assert ask(simulator, lambda provider: provider.find_order(order_id)).is_paid
 
 
@@ -122,7 +110,7 @@ def test_another_request_under_way_is_told_apart(simulator: Simulator) -> None:
     key = simulator.check_out(order_id, AMOUNT)
 
     async def twice(provider: Provider) -> list[Any]:
-        both = (provider.confirm(key, order_id, AMOUNT) for _ in range(2))
+        both = (provider.confirm(key, order_id, AMOUNT, key=key) for _ in range(2))
         return await asyncio.gather(*both, return_exceptions=True)
 
     simulator.switch(latencyMedianMs=300)
@@ -135,7 +123,7 @@ def test_a_wrong_key_of_ours_fails_no_buyers_payment(simulator: Simulator) -> No
     order_id = new_order()
     key = simulator.check_out(order_id, AMOUNT)
     for question in (
-        lambda provider: provider.confirm(key, order_id, AMOUNT),
+        lambda provider: provider.confirm(key, order_id, AMOUNT, key=key),
         lambda provider: provider.find_order(order_id),
     ):
         with pytest.raises(ServiceUnavailable):
@@ -147,4 +135,4 @@ def test_a_provider_that_is_not_there_or_none_is_unknown(simulator: Simulator) -
         nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
     for url in (nowhere, f"{simulator.url}/health/live?"):
         with pytest.raises(ServiceUnavailable):
-            ask(simulator, lambda provider: provider.confirm("key", "order_1", AMOUNT), url=url)
+            ask(simulator, lambda provider: provider.confirm("key", "order_1", AMOUNT, key="k"), url=url)

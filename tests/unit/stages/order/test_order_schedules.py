@@ -116,6 +116,25 @@ def test_its_age_counts_from_the_question_on(clock: Clock) -> None:
     run(test)
 
 
+def test_who_comes_a_second_after_a_question_asks_again(clock: Clock) -> None:
+    """Its answer may be about a show that has changed since; and when it comes at last, it is not remembered."""
+
+    async def test(service: ConcertService, known: Schedules) -> None:
+        service.answer_when.clear()
+        first = asyncio.create_task(known.detail(1))
+        await service.was_asked.wait()
+        service.was_asked.clear()
+        clock.now += 1.0
+        second = asyncio.create_task(known.detail(1))
+        await asyncio.wait_for(service.was_asked.wait(), 5)
+        service.answer_when.set()
+        assert ((await second).price, (await first).price) == (2, 1)
+        assert (await known.detail(1)).price == 2
+        assert service.asked == {1: 2}
+
+    run(test)
+
+
 def test_many_who_ask_at_once_ask_once() -> None:
     async def test(service: ConcertService, known: Schedules) -> None:
         found = await asyncio.gather(*(known.detail(1 + number % 2) for number in range(1000)))

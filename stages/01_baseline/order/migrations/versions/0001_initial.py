@@ -43,7 +43,7 @@ def _create_payments() -> None:
             sa.DateTime(timezone=True),
             comment="set while the provider may have the money without our knowing: when to ask it again",
         ),
-        sa.Column("confirm_attempts", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("confirm_attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_payments"),
         sa.CheckConstraint("status IN ('WAITING', 'COMPLETED', 'FAILED', 'CANCELED')", name=op.f("ck_payments_status")),
@@ -60,6 +60,7 @@ def _create_payments() -> None:
     _create_index("ix_payments_user_id", "payments", ["user_id"], where="NOT is_deleted")
     _create_index("ix_payments_concert_id", "payments", ["concert_id"], where="NOT is_deleted")
     _create_index("ix_payments_confirm_due_at", "payments", ["confirm_due_at"], where="confirm_due_at IS NOT NULL")
+    _create_index("uq_payments_payment_key", "payments", ["payment_key"], where="status <> 'FAILED'", unique=True)
 
 
 def _create_bookings() -> None:
@@ -103,7 +104,11 @@ def _create_refunds() -> None:
         "refunds",
         sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
         sa.Column("payment_id", sa.BigInteger(), nullable=False),
-        sa.Column("booking_id", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "booking_id",
+            sa.BigInteger(),
+            comment="null: a whole payment, which had failed before its money came",
+        ),
         sa.Column("amount", sa.BigInteger(), nullable=False, comment="won"),
         sa.Column("idempotency_key", sa.String(64), nullable=False, comment="sent to the provider"),
         sa.Column("status", sa.String(16), server_default=sa.text("'REQUESTED'"), nullable=False),
@@ -116,7 +121,7 @@ def _create_refunds() -> None:
             nullable=False,
             comment="when to ask the provider again, if nobody is on it",
         ),
-        sa.Column("attempts", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         *audit_columns(),
         sa.PrimaryKeyConstraint("id", name="pk_refunds"),
         sa.ForeignKeyConstraint(["payment_id"], ["payments.id"], name="fk_refunds_payment_id_payments"),
@@ -144,5 +149,5 @@ def _create_idempotency_keys() -> None:
     _create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
 
 
-def _create_index(name: str, table: str, columns: list[str], *, where: str | None = None) -> None:
-    op.create_index(name, table, columns, postgresql_where=None if where is None else sa.text(where))
+def _create_index(name: str, table: str, columns: list[str], *, where: str | None = None, unique: bool = False) -> None:
+    op.create_index(name, table, columns, unique=unique, postgresql_where=None if where is None else sa.text(where))

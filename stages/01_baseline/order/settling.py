@@ -24,7 +24,7 @@ async def until_settled(
     """
     deadline = time.monotonic() + resources.settings.provider_seconds
     while time.monotonic() < deadline:
-        async with resources.database.reading() as connection:
+        async with resources.database.autocommit() as connection:
             found = (await connection.execute(row, parameters)).one()
         if settled(found):
             return

@@ -1,0 +1,37 @@
+"""A rule about money that was taken: a payment is paid by its own order, to the won, and by nobody else's."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg
+
+from payment_simulator.schema import open_for_reading
+from scenarios.audits.verdicts import finding
+from scenarios.model import CellState, Finding
+
+
+def every_payment_is_backed(state: CellState) -> Finding:
+    """Every payment that is or was paid has the money of one at the provider: of the same key, order and amount.
+
+    The order names our payment, so that one of the provider's cannot back two of ours.
+    """
+    with psycopg.connect(state.database_urls["order"]) as connection:
+        paid = connection.execute(
+            "SELECT id, payment_key, order_id, total_price FROM payments"
+            " WHERE status IN ('COMPLETED', 'CANCELED') AND payment_key IS NOT NULL ORDER BY id"
+        ).fetchall()
+    with closing(open_for_reading(state.ledger)) as ledger:
+        approved = {
+            row["payment_key"]: (row["order_id"], row["total_amount"])
+            for row in ledger.execute(
+                "SELECT payment_key, order_id, total_amount FROM payments WHERE status <> 'ABORTED'"
+            )
+        }
+    problems = []
+    for payment, key, order, price in paid:
+        taken = approved.get(key)
+        if taken != (order, price):
+            what = f"{taken[1]} won for order {taken[0]}" if taken else "nothing"
+            problems.append(f"payment {payment} of {price} won for order {order} is backed by {what} at the provider")
+    return finding("every_payment_is_backed", problems, checked=len(paid))

@@ -1,0 +1,77 @@
+"""``python -m harness documents``: drift is found, and what contradicts itself is not written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.__main__ import main
+from harness.documents import api, cli, erd
+from harness.documents.api import gateway_document
+from harness.errors import HarnessError
+from harness.stages.manifest import REPOSITORY, STAGES_ROOT, discover_stages
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the documents go to instead."""
+    for module in (cli, api, erd):
+        monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(erd, "ERD", tmp_path / "erd.md")
+    monkeypatch.setattr(api, "API", tmp_path / "api")
+    return tmp_path
+
+
+def test_what_was_written_is_up_to_date_until_it_is_changed(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = cli.documents()
+    monkeypatch.setattr(cli, "documents", lambda: made)
+    assert main(["documents", "check"]) == 1
+    assert main(["documents", "write"]) == 0
+    assert main(["documents", "check"]) == 0
+    assert sorted(path.name for path in (elsewhere / "api").iterdir()) == [
+        "README.md", "concert.json", "gateway.json", "order.json", "user.json",
+    ]  # fmt: skip
+
+    capsys.readouterr()
+    changed = elsewhere / "api" / "order.json"
+    changed.write_text(changed.read_text().replace("4000: ", "4009: "))
+    assert main(["documents", "check"]) == 1
+    assert "api/order.json" in capsys.readouterr().err
+
+    (elsewhere / "api" / "seats.json").write_text("{}")
+    assert main(["documents", "write"]) == 0
+    assert main(["documents", "check"]) == 0
+    assert not (elsewhere / "api" / "seats.json").exists()
+
+
+def test_the_documents_are_the_same_whatever_the_order_of_sets() -> None:
+    stage = discover_stages(STAGES_ROOT)[-1]
+    said = {
+        subprocess.run(
+            [sys.executable, "-m", "harness.documents.describe_api"],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{stage.folder}{os.pathsep}{REPOSITORY}"},
+            cwd=REPOSITORY,
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+
+
+def test_one_name_for_two_things_is_refused() -> None:
+    documents = api.documents_of(discover_stages(STAGES_ROOT)[-1])
+    schemas = documents["user"]["components"]["schemas"]
+    schemas["VenueView"] = {"type": "string"}
+    with pytest.raises(HarnessError, match="VenueView"):
+        gateway_document(documents)
+    del schemas["VenueView"]
+    documents["user"]["paths"]["/users"]["get"]["operationId"] = "list_concerts"
+    with pytest.raises(HarnessError, match="list_concerts"):
+        gateway_document(documents)
