@@ -54,10 +54,12 @@ def problems(folder: Path) -> list[str]:
 
 def _unmeasured(summary: Summary) -> list[str]:
     """Cells without a single successful answer; how many there were is not judged."""
-    throughput = {(m.stage, m.scenario): m.median for m in summary.measurements if m.metric == "throughput"}
-    if not throughput:
+    # A burst has no throughput; how many were answered well, every cell says.
+    told = ("throughput", "answered_well")
+    measured = {(m.stage, m.scenario, m.metric): m.median for m in summary.measurements if m.metric in told}
+    if not measured:
         return ["nothing was measured"]
-    return [f"{stage} {scenario}: no answer succeeded" for (stage, scenario), value in throughput.items() if value <= 0]
+    return [f"{stage} {scenario}: {metric} is 0" for (stage, scenario, metric), value in measured.items() if value <= 0]
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from rich.console import Console
 
 from harness.errors import HarnessError, first_line
 from harness.faults.model import Fault, parse_fault
-from harness.launch.instance_size import MIN_CPUS
-from harness.launch.ports import GATEWAY_PORT, HIGHEST_BASE, ContractPorts
+from harness.launch.ports import GATEWAY_PORT, ContractPorts
 from harness.launch.running import PAYMENT
-from harness.run.options import PROFILES, REPORTS, SERVICE_CPUS, RunOptions
+from harness.run import values
+from harness.run.options import PROFILES, PROVIDER_MEDIAN_MS, REPORTS, SERVICE_CPUS, RunOptions
 from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
 from harness.supervise import Interrupted, orderly_interrupts
 from scenarios.catalog import SCENARIOS
@@ -112,13 +112,18 @@ def _measure_parser() -> argparse.ArgumentParser:
     what = parser.add_argument_group("what is measured")
     what.add_argument("--stages", nargs="+", metavar="STAGE", help="such as 01 or 02_cache (default: all there are)")
     what.add_argument(
-        "--scenarios", nargs="+", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)} (default: all of them)"
+        "--scenarios",
+        nargs="+",
+        metavar="SCENARIO",
+        help=f"of {', '.join(SCENARIOS)} (default: all of them)",
     )
     what.add_argument("--dataset", default="default", metavar="SIZE", help=_DATASET_HELP)
     how = parser.add_argument_group("how it is measured")
-    how.add_argument("--repeats", type=_count, metavar="N", help="of every cell, in turns; verdicts need at least 3")
-    how.add_argument("--seconds", type=_seconds, metavar="S", help="measured in each cell")
-    how.add_argument("--warm-up", type=_seconds, metavar="S", help="before each measurement")
+    how.add_argument(
+        "--repeats", type=values.count, metavar="N", help="of every cell, in turns; verdicts need at least 3"
+    )
+    how.add_argument("--seconds", type=values.seconds, metavar="S", help="measured in each cell")
+    how.add_argument("--warm-up", type=values.seconds, metavar="S", help="before each measurement")
     how.add_argument(
         "--exact",
         action="store_true",
@@ -131,10 +136,25 @@ def _measure_parser() -> argparse.ArgumentParser:
         metavar="FAULT",
         help="in every cell: kill:order@10s, pause:postgres@10s+5s, restart:user@3s (seconds of the measured part)",
     )
+    how.add_argument(
+        "--rate",
+        type=values.rate,
+        metavar="R",
+        help="requests a second of loads that arrive at a fixed rate (default: half of what the slowest stage did in "
+        "the closed loop); quick leaves them out, unless a rate is given or cancel is named",
+    )
+    how.add_argument(
+        "--provider-median-ms",
+        type=values.milliseconds,
+        default=PROVIDER_MEDIAN_MS,
+        metavar="MS",
+        help=f"median latency of the payment provider's simulator, 0 to {values.HIGHEST_MEDIAN_MS:,} "
+        f"(default: {PROVIDER_MEDIAN_MS:g})",
+    )
     how.add_argument("--seed", type=int, default=1, metavar="N", help="of data, requests and order (default: 1)")
     how.add_argument(
         "--instance-cpus",
-        type=_cpus,
+        type=values.cpus,
         default=SERVICE_CPUS,
         metavar="CPUS",
         help=f"CPU budget of each service instance, or none (default: {SERVICE_CPUS})",
@@ -154,7 +174,7 @@ def _up_parser() -> argparse.ArgumentParser:
     parser.add_argument("stage", metavar="STAGE", help="such as 01 or 02_cache")
     parser.add_argument(
         "--port-base",
-        type=_port_base,
+        type=values.port_base,
         default=GATEWAY_PORT,
         metavar="PORT",
         help=f"the gateway's port; services are at +10, +20, +30 (default: {GATEWAY_PORT})",
@@ -202,10 +222,14 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], console: Consol
         seed=arguments.seed,
         exact=arguments.exact,
         faults=_faults(arguments.fault, stages),
+        scenarios_named=bool(arguments.scenarios),
+        rate=arguments.rate,
+        provider_median_ms=arguments.provider_median_ms,
         reports=arguments.reports.absolute(),
         arguments=tuple(argv),
     )
     _refuse_idle_faults(options)
+    _refuse_idle_rate(options)
     outcome = execute(options, Narrator(console))
     print_summary(outcome.summary, Console())
     print(f"\nReport: {_shown(outcome.report)}")
@@ -254,6 +278,16 @@ def _refuse_idle_faults(options: RunOptions) -> None:
             )
 
 
+def _refuse_idle_rate(options: RunOptions) -> None:
+    """A rate that no load of the run has would be thought to have been measured."""
+    if options.rate is not None and not any(variant.load.shape == "open" for _, variant in options.cells):
+        paced = [name for name, scenario in SCENARIOS.items() if any(v.load.shape == "open" for v in scenario.variants)]
+        raise HarnessError(
+            "--rate is given, and no scenario of this run arrives at a fixed rate.",
+            f"Name one with --scenarios: {', '.join(paced)}.",
+        )
+
+
 def _named(name: str, known: Sequence[str], kind: str) -> str:
     """``name``, if it is one of ``known``.
 
@@ -265,40 +299,6 @@ def _named(name: str, known: Sequence[str], kind: str) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]}?" if near else f"There are: {', '.join(known)}."
     raise HarnessError(f"There is no {kind} {name!r}.", hint)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError("must be a whole number between 1 and 100")
-    return int(text)
-
-
-def _port_base(text: str) -> int:
-    if not text.isdecimal() or not 1024 <= int(text) <= HIGHEST_BASE:
-        raise argparse.ArgumentTypeError(f"must be a port between 1024 and {HIGHEST_BASE}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be a number of seconds") from None
-    if not 0.5 <= value <= 600:
-        raise argparse.ArgumentTypeError("must be between 0.5 and 600 seconds")
-    return value
-
-
-def _cpus(text: str) -> float | None:
-    if text == "none":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError("must be a number of CPUs, such as 0.15, or none") from None
-    if not MIN_CPUS <= value <= (os.cpu_count() or 1):
-        raise argparse.ArgumentTypeError(f"must be between {MIN_CPUS:g} and this machine's CPUs, or none")
-    return value
 
 
 def _shown(path: Path) -> str:

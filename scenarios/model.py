@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,10 @@ from scenarios.dataset import Dataset
 SCENARIOS_FOLDER = Path(__file__).parent
 
 Shape = Literal["closed", "burst", "open"]
+
+# The clients of an open load take turns, one in so many seconds each: longer than an answer takes, the payment
+# provider at its slowest included, so that a client is free again when its next turn comes.
+TURN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,18 @@ class Load:
     """
 
     shape: Shape
-    users: int
-    """Clients; for ``open`` the most that may wait for an answer at once."""
+    users: int = 0
+    """Clients; for ``open`` the most that may wait for an answer at once, known when its rate is."""
     requests_per_user: int = 1
     """How many requests each client makes with ``--exact`` (closed) or ever (burst)."""
+    share_of_capacity: float | None = None
+    """Open: its rate is this share of what the run's slowest stage did in the scenario's closed loop."""
+    rate: float | None = None
+    """Open: requests a second."""
+
+    def at_rate(self, rate: float) -> Load:
+        """An open load of so many requests a second, with clients enough for it."""
+        return replace(self, rate=rate, users=max(1, math.ceil(rate * TURN_SECONDS)))
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,17 @@ class Variant:
     params: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     only_full: bool = False
     """Whether a first look can do without it."""
+    if_named: bool = False
+    """Whether a first look has it even so where its scenario was asked for by name."""
+
+    @property
+    def needs_rate(self) -> bool:
+        """Whether it cannot be measured before something else has told how fast it is to come."""
+        return self.load.shape == "open" and self.load.rate is None
+
+    def at_rate(self, rate: float) -> Variant:
+        """The same, its rate decided, and named in its params."""
+        return replace(self, load=self.load.at_rate(rate), params={**self.params, "rate": rate})
 
 
 @dataclass(frozen=True)
@@ -138,6 +162,8 @@ class Scenario:
     """Codes that are a definite business answer here: answered well, but not a success."""
     needs_noop: bool = False
     """Whether the noop service has to run beside the stage."""
+    asks_provider: bool = False
+    """Whether its answers wait for the payment provider, whose latency is then told beside the figures."""
 
     @property
     def locustfile(self) -> Path:

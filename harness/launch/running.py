@@ -214,12 +214,12 @@ def _start(
     worker = wiring.stage.workers.get(component)
     if worker is not None:
         # A worker answers /health on a port of its own, and has the settings of the service that it works for.
-        command, package = [sys.executable, "-m", worker.module], worker.package
+        package, served = worker.package, f"{worker.package}:{worker.module.partition('.')[2]}"
     else:
-        command, package = [sys.executable, "-m", "common.serve", _PACKAGES.get(component, component)], component
+        package, served = component, _PACKAGES.get(component, component)
     return supervisor.spawn(
         name,
-        command,
+        [sys.executable, "-m", "common.serve", served],
         env=process_environment(wiring, package, port),
         cwd=REPOSITORY,
         log=log_folder / f"{name}.log",

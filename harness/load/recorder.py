@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from hdrh.histogram import HdrHistogram
 
-from harness.load.result import OK, REFUSED, LoadResult
+from harness.load.arrivals import Arrivals
+from harness.load.result import DROPPED, OK, REFUSED, UNANSWERED, LoadResult
 from harness.store.samples import Sample
 from scenarios.model import Answer, Attempt
 
@@ -22,30 +23,48 @@ LATE_MS = 10.0
 _LOWEST_US, _HIGHEST_US, _DIGITS = 1, 600_000_000, 3
 
 
-class Recorder:
-    """A listener of Locust's ``request`` event; it records between ``begin`` and ``end``.
+class _Seen(NamedTuple):
+    """One request and what came of it."""
 
-    A request counts where its answer comes: in a closed loop as many begin before the window as end behind it.
+    at: float
+    """When the answer came, in seconds since ``begin``."""
+    latency_ms: float
+    """From the moment when it was due, for an open load's; the sending included."""
+    late_ms: float
+    name: str
+    status: int
+    outcome: str
+
+
+class Recorder:
+    """A listener of Locust's ``request`` event; it records from ``begin`` on.
+
+    A request counts if its answer comes before ``end``: in a closed loop as many begin before the window as end behind
+    it. An open load's counts if it was due in the window, and its answer is waited for: were it not, a slow answer
+    would be left out for being slow.
     """
 
     def __init__(self, keep_every: int, refusals: Collection[int] = ()) -> None:
         self._keep_every = keep_every
         self._refusals = frozenset(refusals)
-        self._requests: list[tuple[float, float, str, int, str]] = []
+        self._seen: list[_Seen] = []
         self.answers: list[Answer] = []
         self._begun: float | None = None
+        self._ended = False
+        self._arrivals: Arrivals | None = None
         self.seconds = 0.0
         self._succeeded = 0
-        self._late = 0
         self._dropped = 0
 
-    def begin(self) -> None:
+    def begin(self, arrivals: Arrivals | None = None) -> None:
+        """The measured part begins; ``arrivals`` is the clock of an open load."""
+        self._arrivals = arrivals
         self._begun = time.perf_counter()
 
     def end(self) -> None:
         if self._begun is not None:
             self.seconds = time.perf_counter() - self._begun
-            self._begun = None
+            self._ended = True
 
     def __call__(
         self,
@@ -57,16 +76,14 @@ class Recorder:
         context: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        if self._begun is None:
+        if self._begun is None or (self._ended and self._arrivals is None):
             return
         # An open load's request counts from when it was due (Tene's "coordinated omission").
         late = (context or {}).get("late_ms", 0.0)
-        self._late += late > LATE_MS
-        response_time += late
-        since = time.perf_counter() - self._begun
+        at = time.perf_counter() - self._begun
         status = getattr(response, "status_code", 0) or 0
         outcome = OK if exception is None and status == 200 else self._other(status, exception, response)
-        self._requests.append((since, response_time, name, status, outcome))
+        self._seen.append(_Seen(at, response_time + late, late, name, status, outcome))
         if outcome is not OK:
             return
         self._succeeded += 1
@@ -81,46 +98,65 @@ class Recorder:
             self._dropped += 1
 
     def samples(self) -> list[Sample]:
-        """Every recorded request; ``started_s`` counts from ``begin``."""
+        """Every request that counts; ``started_s`` is relative to ``begin``."""
         return [
-            Sample(since - latency / 1000, latency, name, status, outcome)
-            for since, latency, name, status, outcome in self._requests
+            Sample(seen.at - seen.latency_ms / 1000, seen.latency_ms, seen.name, seen.status, seen.outcome)
+            for seen in self._counted()
         ]
 
     def result(self, attempts: list[Attempt]) -> LoadResult:
         """Counts, latencies and rates of what was recorded."""
         histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
-        # Whole seconds only: a bucket that was measured for a moment would look like a collapse.
-        buckets = max(1, int(self.seconds))
-        succeeded, failed = [0] * buckets, [0] * buckets
-        outcomes: Counter[str] = Counter()
-        total_ms = 0.0
-        for since, latency, _, _, outcome in self._requests:
-            outcomes[outcome] += 1
-            if outcome == OK:
-                histogram.record_value(max(_LOWEST_US, round(latency * 1000)))
-                total_ms += latency
-            if since < buckets and outcome != REFUSED:
-                (succeeded if outcome == OK else failed)[int(since)] += 1
-        count = outcomes[OK]
+        counted = self._counted()
+        outcomes = Counter(seen.outcome for seen in counted)
+        well_ms = [seen.latency_ms for seen in counted if seen.outcome in (OK, REFUSED)]
+        for latency in well_ms:
+            histogram.record_value(max(_LOWEST_US, round(latency * 1000)))
+        lost = max(0, len(self._due()) - len(counted))
+        dropped = min(self._dropped, lost)
+        outcomes += Counter({DROPPED: dropped, UNANSWERED: lost - dropped})
 
         def percentile(share: float) -> float | None:
-            return histogram.get_value_at_percentile(share) / 1000 if count else None
+            return histogram.get_value_at_percentile(share) / 1000 if well_ms else None
 
         return LoadResult(
             seconds=self.seconds,
             outcomes=dict(outcomes),
-            mean_ms=total_ms / count if count else None,
+            mean_ms=sum(well_ms) / len(well_ms) if well_ms else None,
             p50_ms=percentile(50),
             p95_ms=percentile(95),
             p99_ms=percentile(99),
-            per_second_ok=succeeded,
-            per_second_failed=failed,
-            late=self._late,
-            dropped=self._dropped,
+            last_answer_ms=max((seen.at * 1000 for seen in counted), default=None),
+            per_second_ok=self._per_second(lambda outcome: outcome == OK),
+            per_second_refused=self._per_second(lambda outcome: outcome == REFUSED),
+            per_second_failed=self._per_second(lambda outcome: outcome not in (OK, REFUSED)),
+            late=sum(seen.late_ms > LATE_MS for seen in counted),
+            dropped=dropped,
             answers=self.answers,
             attempts=attempts,
         )
+
+    def _counted(self) -> list[_Seen]:
+        if self._arrivals is None or self._begun is None:
+            return self._seen
+        due, began = self._due(), self._begun
+        number = self._arrivals.number
+        return [seen for seen in self._seen if number(began + seen.at - seen.latency_ms / 1000) in due]
+
+    def _due(self) -> range:
+        """The requests of an open load that were due in the window."""
+        if self._arrivals is None or self._begun is None:
+            return range(0)
+        return self._arrivals.between(self._begun, self._begun + self.seconds)
+
+    def _per_second(self, wanted: Callable[[str], bool]) -> list[int]:
+        """Answers that came in each second of the window, those that do not count included."""
+        # Whole seconds only: a bucket that was measured for a moment would look like a collapse.
+        buckets = [0] * max(1, int(self.seconds))
+        for seen in self._seen:
+            if seen.at < len(buckets) and wanted(seen.outcome):
+                buckets[int(seen.at)] += 1
+        return buckets
 
     def _other(self, status: int, exception: BaseException | None, response: Any) -> str:
         """What the client saw that was not success, in words that can be counted."""

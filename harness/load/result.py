@@ -10,11 +10,13 @@ from scenarios.model import Answer, Attempt
 
 OK = "ok"
 REFUSED = "refused"
+DROPPED = "not sent: every client was waiting"
+UNANSWERED = "no answer in time"
 
 
 @dataclass(frozen=True)
 class LoadResult:
-    """Counts and latencies of the measured part. Latencies are milliseconds of successful answers.
+    """Counts and latencies of the measured part. Latencies are milliseconds of requests that were answered well.
 
     Percentiles come from an HDR histogram (Tene, "How NOT to Measure Latency"; 3 significant digits).
     """
@@ -26,7 +28,10 @@ class LoadResult:
     p50_ms: float | None
     p95_ms: float | None
     p99_ms: float | None
+    last_answer_ms: float | None = None
+    """Milliseconds from the start until the last client had its answer, or had given up."""
     per_second_ok: list[int] = field(default_factory=list)
+    per_second_refused: list[int] = field(default_factory=list)
     per_second_failed: list[int] = field(default_factory=list)
     late: int = 0
     """Requests of an open load that were sent more than 10 ms after they were due; their latency counts from then."""

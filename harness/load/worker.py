@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from importlib import import_module
 from inspect import isclass
 from pathlib import Path
@@ -19,17 +20,20 @@ import gevent
 import locust
 from locust.env import Environment
 
+from harness.load.arrivals import Arrivals
 from harness.load.recorder import Recorder
 from harness.store.samples import write_samples
 from scenarios.client import attempts, dropped, fire
+from scenarios.model import TURN_SECONDS
 from scenarios.plan import PLAN_VARIABLE, LoadPlan
 
 # The harness reads the processes' CPU when it reads a line; the load goes on for this long, so that what it reads is
 # the CPU of a stage under load.
 OVERLAP_SECONDS = 0.2
 
-# Clients that wait for an answer when the time is up get it; what has not come by then is an outcome not known.
-DRAIN_SECONDS = 20
+# Clients that wait for an answer when the time is up get it; what has not come by then is an outcome not known. Those
+# of an open load may be asleep until their next turn, which they take before they leave.
+DRAIN_SECONDS = 10 + int(TURN_SECONDS)
 
 
 def main(argv: list[str]) -> int:
@@ -63,12 +67,16 @@ def main(argv: list[str]) -> int:
 
 
 def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:
-    """All users start at once, warm up, and are measured for the plan's seconds."""
+    """All users start at once, warm up, and are measured for the plan's seconds.
+
+    An open load goes on for one more turn of every client, so that what was due is answered under the same load.
+    """
     _start(runner, plan)
     fire()
+    arrivals = Arrivals(time.perf_counter(), plan.rate) if plan.rate is not None else None
     gevent.sleep(plan.warm_up_seconds)
     _say("measuring")
-    recorder.begin()
+    recorder.begin(arrivals)
     gevent.sleep(plan.seconds)
     recorder.end()
     _say("measured")

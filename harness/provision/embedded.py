@@ -35,6 +35,10 @@ _VERBS = {
 }
 
 
+# Several infrastructures may share one supervisor, and so one scratch folder.
+_SERIAL = count(1)
+
+
 class EmbeddedInfrastructure(Infrastructure):
     """Real servers on loopback ports; their data is in the supervisor's scratch folder."""
 
@@ -45,7 +49,6 @@ class EmbeddedInfrastructure(Infrastructure):
         self._supervisor = supervisor
         self._log_folder = log_folder
         self._report = report
-        self._serial = count(1)
 
     def ensure(self, *components: Component) -> None:
         wanted = dict.fromkeys(components)
@@ -91,7 +94,7 @@ class EmbeddedInfrastructure(Infrastructure):
 
     def _place(self, component: Component, cancelled: threading.Event) -> Place:
         # A folder of its own for every try, so that one that failed leaves nothing in the way of the next.
-        folder = self._supervisor.scratch / "servers" / f"{component}-{next(self._serial)}"
+        folder = self._supervisor.scratch / "servers" / f"{component}-{next(_SERIAL)}"
         return Place(self._supervisor, folder, self._log_folder, self._report, cancelled)
 
 

@@ -21,6 +21,10 @@ SETTINGS: Mapping[str, str] = {
     "appendfsync": "everysec",
     # No snapshots beside it: a fork in the middle of a measurement is noise.
     "save": '""',
+    # The cache bounds its own keys and stays far below this; should it not, the least used of what may expire goes,
+    # and never what has no expiry (docs/decisions/0006-one-generation-for-the-cache.md).
+    "maxmemory": "256mb",
+    "maxmemory-policy": "volatile-lru",
     "bind": LOOPBACK,
     "daemonize": "no",
 }

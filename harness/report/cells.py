@@ -82,7 +82,7 @@ class Cells:
         found = {
             key(m.params): m.params for m in self.summary.measurements if m.scenario == scenario and m.metric in wanted
         }
-        return sorted(found.values(), key=lambda params: [(name, _order(params[name])) for name in sorted(params)])
+        return ordered(found.values())
 
     def rows(self, scenario: str, params: Params, metric: str) -> Iterator[tuple[StageLabel, Measurement]]:
         """The measurements of one metric in one variant, one a stage, in the order of the stages."""
@@ -124,6 +124,11 @@ class Cells:
     def _all_stages(self) -> list[StageLabel]:
         unnamed = dict.fromkeys(m.stage for m in self.summary.measurements if m.stage not in self.stages)
         return [*self.stages.values(), *(self.stage(name) for name in unnamed)]
+
+
+def ordered(variants: Iterable[Params]) -> list[Params]:
+    """Variants by the values of their params."""
+    return sorted(variants, key=lambda params: [(name, _order(params[name])) for name in sorted(params)])
 
 
 def scenario_title(scenario: str, given: Mapping[str, str]) -> str:

@@ -42,14 +42,18 @@ class Timeline(Part):
     """Counts from 1, as in the names of raw samples."""
     step_s: Annotated[float, Field(gt=0)] = 1.0
     """Width of one bucket of ``requests_per_s`` and ``failures_per_s``."""
+    requests_title: str = "Successful answers per second"
+    """What ``requests_per_s`` counts."""
     requests_per_s: list[Number] = []
     """Successful answers per second, one figure a bucket."""
     failures_per_s: list[Number] = []
     """Failed answers per second, one figure a bucket."""
     sample_step_s: Annotated[float, Field(gt=0)] = 1.0
-    """Distance of two samples of ``cpu`` and ``gauges``."""
+    """Distance of two samples of ``cpu``, ``memory_mib`` and ``gauges``."""
     cpu: dict[str, list[Number]] = {}
     """CPUs in use (1.0 = one core) by process, named as the component or ``component#replica``."""
+    memory_mib: dict[str, list[Number]] = {}
+    """MiB resident by process, named as in ``cpu``."""
     gauges: dict[str, list[Number]] = {}
     """Anything else over time by name and unit, e.g. ``refund backlog (bookings)``."""
     events: list[TimelineEvent] = []
@@ -64,6 +68,18 @@ class FailureCount(Part):
     kind: str
     """What the client saw: ``HTTP 503, code 5000``, ``time-out``, ``connection reset``."""
     count: Annotated[int, Field(ge=0)]
+
+
+class MemoryPeak(Part):
+    """The most that was resident at one moment of one cell, over all its repeats, in MiB."""
+
+    stage: str
+    scenario: str
+    params: Params = {}
+    by_component: dict[str, Number]
+    """Replicas together; the load generator is listed as well."""
+    platform: Number
+    """Platform and servers together, the load generator left out; not the sum of the peaks."""
 
 
 class DiffFile(Part):
@@ -139,6 +155,7 @@ class ReportExtras(Part):
     """Everything that ``render`` takes beside the summary; all of it optional."""
 
     timelines: list[Timeline] = []
+    memory: list[MemoryPeak] = []
     failures: list[FailureCount] = []
     diffs: list[StageDiff] = []
     references: list[ReferenceLine] = []

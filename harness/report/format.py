@@ -71,7 +71,8 @@ def span(low: float | None, high: float | None, unit: str = "") -> str:
 
 def params_label(params: Params) -> str:
     """What tells a cell apart, e.g. ``buyers 5,000, replicas 2``; empty for the only cell."""
-    return ", ".join(f"{key.replace('_', ' ')} {scalar(value)}" for key, value in params.items())
+    units = {"rate": "/s"}
+    return ", ".join(f"{key.replace('_', ' ')} {scalar(value)}{units.get(key, '')}" for key, value in params.items())
 
 
 def scalar(value: Scalar | None) -> str:

@@ -9,7 +9,7 @@ from harness.report.cells import Cells, StageLabel, key, scenario_title
 from harness.report.extras import DiffFile, FailureCount, StageDiff
 from harness.report.format import TIMES, in_unit, params_label, plain, span, times
 from harness.store.metrics import metric
-from harness.store.summary import Audit, Hypothesis, Ratio, Summary
+from harness.store.summary import Audit, Hypothesis, Measurement, Ratio, Summary
 
 VERDICTS = {
     "confirmed": ("good", "✓", "confirmed"),
@@ -168,11 +168,11 @@ def lessons(cells: Cells, diffs: Sequence[StageDiff]) -> list[Lesson]:
 
 
 def _effects(cells: Cells, stage: str, against: str) -> tuple[tuple[str, str, str], ...]:
-    """What both stages measured: throughput, and every metric that a hypothesis of the stage names."""
+    """What both stages measured: the figure that each cell is about, and every metric that a hypothesis names."""
     named = {(r.scenario, r.metric) for r in cells.summary.ratios if (r.stage, r.against) == (stage, against)}
     found = []
     for mine in cells.summary.measurements:
-        wanted = mine.metric == "throughput" or (mine.scenario, mine.metric) in named
+        wanted = mine.metric == _headline(mine) or (mine.scenario, mine.metric) in named
         other = cells.measurement(against, mine.scenario, mine.params, mine.metric)
         if mine.stage != stage or not wanted or other is None or mine.scenario == "noop":
             continue
@@ -180,6 +180,13 @@ def _effects(cells: Cells, stage: str, against: str) -> tuple[tuple[str, str, st
         change = times(mine.median / other.median) if other.median > 0 else "–"
         found.append((label, f"{in_unit(other.median, other.unit)} → {in_unit(mine.median, mine.unit)}", change))
     return tuple(found)
+
+
+def _headline(item: Measurement) -> str:
+    """How fast a closed loop went; how long answers took at a given rate; who was answered in a burst of buyers."""
+    if "rate" in item.params:
+        return "mean_ms"
+    return "answered_well" if item.scenario == "one_seat" else "throughput"
 
 
 def _judged(cells: Cells, hypothesis: Hypothesis, ratio: Ratio, titles: dict[str, str]) -> Judged:

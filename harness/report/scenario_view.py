@@ -15,7 +15,7 @@ from harness.report.overview import Judged
 from harness.report.timelines import Strip, strips
 from harness.store.metrics import metric
 
-DRAWN = ("throughput", "finished", "accepted", "answered_well", "refund_done_ms")
+DRAWN = ("throughput", "finished", "accepted", "answered_well", "all_answered_ms", "refund_done_ms")
 """Metrics drawn as bars wherever they were measured; others only where a hypothesis or a known figure names them."""
 
 
@@ -64,7 +64,7 @@ def scenario_view(cells: Cells, scenario: str, extras: ReportExtras, judged: lis
     claims = [row for row in judged if row.scenario == scenario and row.verdict != "not_measured"]
     drawn = _drawn(cells, scenario, extras)
     references = extras.references
-    cost = cost_figure(cells, scenario)
+    cost = cost_figure(cells, scenario, extras.memory)
     latency = latency_figure(cells, scenario)
     shown = {*drawn, *(TABLED if latency else []), *(["cpu_us"] if cost else []), "failures"}
     notes = list(given.notes) if given else []

@@ -15,6 +15,9 @@ from harness.store.doubts import caveats
 from harness.store.summary import Measurement, Params, Summary
 
 SHOWN = ("throughput", "p95_ms", "cpu_us")
+BURST = "all_answered_ms"
+"""A metric that only a burst has: it has an end, and no rate."""
+SHOWN_OF_BURSTS = ("answered_well", "winners", BURST, "p95_ms")
 MOST_CAVEATS = 6
 """Caveats that the terminal shows; the report has them all."""
 TONES = {"good": "green", "warn": "yellow", "bad": "red bold", "none": "dim"}
@@ -23,9 +26,9 @@ TONES = {"good": "green", "warn": "yellow", "bad": "red bold", "none": "dim"}
 def print_summary(summary: Summary, console: Console) -> None:
     """Print figures, caveats, verdicts and last the audit's result, so that the last line says whether all is well."""
     cells = Cells(summary)
-    figures = figures_table(cells)
-    if figures.row_count:
-        console.print(figures)
+    for figures in (figures_table(cells), bursts_table(cells)):
+        if figures.row_count:
+            console.print(figures)
     doubts = caveats(summary.measurements)
     for doubt in doubts[:MOST_CAVEATS]:
         console.print(Text(f"! {doubt}", style=TONES["warn"]))
@@ -39,36 +42,57 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 def figures_table(cells: Cells) -> Table:
     """Scenario by stage: throughput with spread, 95th percentile, CPU per request, audit."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("Scenario", overflow="fold")
-    table.add_column("Stage", no_wrap=True)
-    for title in ("Throughput", "(spread)", "p95", "CPU/request"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("Audit", no_wrap=True)
-    for scenario in cells.scenarios():
-        for stage, params in _cells_of(cells, scenario):
-            table.add_row(*_row(cells, stage, scenario, params))
+    table = _table("Throughput", "(spread)", "p95", "CPU/request")
+    for scenario, stage, params in _cells_of(cells, burst=False):
+        throughput, p95, cpu = (cells.measurement(stage.id, scenario, params, name) for name in SHOWN)
+        table.add_row(
+            *_names(scenario, stage, params),
+            Text(_value(throughput)),
+            Text(span(throughput.low, throughput.high) if throughput else "", style="dim"),
+            Text(_value(p95)),
+            Text(_value(cpu) if cpu else _cost(cells, stage, scenario, params)),
+            _audit(cells, stage, scenario, params),
+        )
     return table
 
 
-def _cells_of(cells: Cells, scenario: str) -> Iterator[tuple[StageLabel, Params]]:
-    for params in cells.variants(scenario, SHOWN):
-        seen = {stage.id: stage for name in SHOWN for stage, _ in cells.rows(scenario, params, name)}
-        yield from ((stage, params) for stage in seen.values())
+def bursts_table(cells: Cells) -> Table:
+    """Scenario by stage, where all clients come at one moment: who was answered, and how long that took."""
+    table = _table("Answered well", "Winners", "All answered", "p95")
+    for scenario, stage, params in _cells_of(cells, burst=True):
+        figures = (cells.measurement(stage.id, scenario, params, name) for name in SHOWN_OF_BURSTS)
+        table.add_row(
+            *_names(scenario, stage, params),
+            *(Text(_value(figure)) for figure in figures),
+            _audit(cells, stage, scenario, params),
+        )
+    return table
 
 
-def _row(cells: Cells, stage: StageLabel, scenario: str, params: Params) -> tuple[Text, ...]:
-    throughput, p95, cpu = (cells.measurement(stage.id, scenario, params, name) for name in SHOWN)
+def _table(*figures: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("Scenario", overflow="fold")
+    table.add_column("Stage", no_wrap=True)
+    for title in figures:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("Audit", no_wrap=True)
+    return table
+
+
+def _cells_of(cells: Cells, *, burst: bool) -> Iterator[tuple[str, StageLabel, Params]]:
+    """The cells with figures of the one kind or the other."""
+    shown = SHOWN_OF_BURSTS if burst else SHOWN
+    for scenario in cells.scenarios():
+        for params in cells.variants(scenario, shown):
+            seen = {stage.id: stage for name in shown for stage, _ in cells.rows(scenario, params, name)}
+            for stage in seen.values():
+                if burst == (cells.measurement(stage.id, scenario, params, BURST) is not None):
+                    yield scenario, stage, params
+
+
+def _names(scenario: str, stage: StageLabel, params: Params) -> tuple[Text, Text]:
     label = variant_label(params, [params])
-    return (
-        Text(f"{scenario} ({label})" if label else scenario),
-        Text(stage.id),
-        Text(_value(throughput)),
-        Text(span(throughput.low, throughput.high) if throughput else "", style="dim"),
-        Text(_value(p95)),
-        Text(_value(cpu) if cpu else _cost(cells, stage, scenario, params)),
-        _audit(cells, stage, scenario, params),
-    )
+    return Text(f"{scenario} ({label})" if label else scenario), Text(stage.id)
 
 
 def _value(measurement: Measurement | None) -> str:

@@ -1,8 +1,8 @@
-"""Timelines: rates, CPU and gauges over time, as paths in a 1000 x 100 box that stretches to the panel."""
+"""Timelines: rates, CPU, memory and gauges over time, as paths in a 1000 x 100 box that stretches to the panel."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,8 +14,8 @@ from harness.report.scales import linear_axis
 
 POINTS = 240
 """Points a line keeps; more cannot be told apart on a screen and would swell the file."""
-IDLE_BELOW = 0.005
-"""Mean CPU below which a process is not drawn: it would be a hairline with a name."""
+IDLE_CPUS, SMALL_MIB = 0.005, 1.0
+"""Mean CPU and memory below which a process is not drawn: it would be a hairline with a name."""
 WIDTH, HEIGHT = 1000.0, 100.0
 
 
@@ -52,7 +52,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Strip:
-    """The panels of one stage in one cell: rate, CPU, gauges."""
+    """The panels of one stage in one cell: rate, CPU, memory, gauges."""
 
     stage: StageLabel
     label: str
@@ -60,12 +60,13 @@ class Strip:
 
 
 def strips(cells: Cells, scenario: str, timelines: Sequence[Timeline]) -> list[Strip]:
-    """The timelines of one scenario, a strip a cell; rates and CPU have one scale throughout, so strips compare."""
+    """The timelines of one scenario, a strip a cell; each kind of panel has one scale throughout, to compare."""
     here = [timeline for timeline in timelines if timeline.scenario == scenario]
     rate_top = _top(
         [v for t in here for v in _thin(t.requests_per_s)] + [v for t in here for v in _thin(t.failures_per_s)]
     )
-    cpu_top = _top([max(_totals(t), default=0.0) for t in here])
+    cpu_top = _top([max(_totals(t.cpu), default=0.0) for t in here])
+    memory_top = _top([max(_totals(t.memory_mib), default=0.0) for t in here])
     grouped: dict[tuple[str, object], list[Timeline]] = {}
     for timeline in here:
         grouped.setdefault((timeline.stage, key(timeline.params)), []).append(timeline)
@@ -73,7 +74,12 @@ def strips(cells: Cells, scenario: str, timelines: Sequence[Timeline]) -> list[S
     found = []
     for repeats in sorted(grouped.values(), key=lambda group: order.get(group[0].stage, len(order))):
         repeats.sort(key=lambda timeline: timeline.repeat)
-        panels = [_rate_panel(repeats, rate_top), _cpu_panel(repeats, cpu_top), *_gauge_panels(repeats)]
+        panels = [
+            _rate_panel(repeats, rate_top),
+            _cpu_panel(repeats, cpu_top),
+            _memory_panel(repeats, memory_top),
+            *_gauge_panels(repeats),
+        ]
         shown = tuple(panel for panel in panels if panel)
         if shown:
             found.append(Strip(cells.stage(repeats[0].stage), params_label(repeats[0].params), shown))
@@ -95,7 +101,7 @@ def _rate_panel(repeats: list[Timeline], top: float) -> Panel | None:
         if any(values):
             peak = f"failures, repeat {timeline.repeat}, peak {in_unit(max(values), '1/s')}"
             curves.append(Curve(_line(values, timeline.step_s, end, top), peak, dash, "failed"))
-    return _panel("Successful answers per second", top, end, curves, _events(drawn, end))
+    return _panel(drawn[0].requests_title, top, end, curves, _events(drawn, end))
 
 
 def _cpu_panel(repeats: list[Timeline], top: float) -> Panel | None:
@@ -103,19 +109,48 @@ def _cpu_panel(repeats: list[Timeline], top: float) -> Panel | None:
     timeline = next((one for one in reversed(repeats) if one.cpu), None)
     if timeline is None:
         return None
-    idle = {name for name, values in timeline.cpu.items() if sum(values) < IDLE_BELOW * len(values)}
-    names = sorted((name for name, values in timeline.cpu.items() if values and name not in idle), key=component_key)
-    longest = max((len(timeline.cpu[name]) for name in names), default=0)
+    busy = {name: v for name, v in timeline.cpu.items() if v and sum(v) >= IDLE_CPUS * len(v)}
+    return _stack(
+        f"CPUs in use by process, repeat {timeline.repeat}",
+        timeline,
+        busy,
+        top,
+        lambda name, values: f"{name}, mean {sum(values) / len(values):.2f}",
+    )
+
+
+def _memory_panel(repeats: list[Timeline], top: float) -> Panel | None:
+    """Memory by process, as CPU."""
+    timeline = next((one for one in reversed(repeats) if one.memory_mib), None)
+    if timeline is None:
+        return None
+    large = {name: v for name, v in timeline.memory_mib.items() if v and sum(v) >= SMALL_MIB * len(v)}
+    return _stack(
+        f"MiB resident by process, repeat {timeline.repeat}",
+        timeline,
+        large,
+        top,
+        lambda name, values: f"{name}, peak {number(max(values))}",
+    )
+
+
+def _stack(
+    title: str,
+    timeline: Timeline,
+    series: Mapping[str, Sequence[float]],
+    top: float,
+    label: Callable[[str, Sequence[float]], str],
+) -> Panel | None:
+    """Areas upon each other, from the client inwards."""
+    longest = max((len(values) for values in series.values()), default=0)
     if not longest:
         return None
     end, below, curves = longest * timeline.sample_step_s, [0.0] * longest, []
-    for name in names:
-        values = timeline.cpu[name] + [0.0] * (longest - len(timeline.cpu[name]))
+    for name in sorted(series, key=component_key):
+        values = [*series[name], *([0.0] * (longest - len(series[name])))]
         above = [low + value for low, value in zip(below, values, strict=True)]
-        mean = f"{name}, mean {sum(values) / longest:.2f}"
-        curves.append(Curve(_area(below, above, top), mean, kind=component_kind(name)))
+        curves.append(Curve(_area(below, above, top), label(name, values), kind=component_kind(name)))
         below = above
-    title = f"CPUs in use by process, repeat {timeline.repeat}"
     return _panel(title, top, end, curves, _events([timeline], end), filled=True)
 
 
@@ -174,9 +209,9 @@ def _thin(values: Sequence[float]) -> list[float]:
     return [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
 
 
-def _totals(timeline: Timeline) -> list[float]:
-    longest = max((len(values) for values in timeline.cpu.values()), default=0)
-    return [sum(values[i] for values in timeline.cpu.values() if i < len(values)) for i in range(longest)]
+def _totals(series: Mapping[str, Sequence[float]]) -> list[float]:
+    longest = max((len(values) for values in series.values()), default=0)
+    return [sum(values[i] for values in series.values() if i < len(values)) for i in range(longest)]
 
 
 def _top(values: Sequence[float]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,12 +21,19 @@ from harness.load.result import LoadResult
 from harness.provision import Component
 from harness.run.options import RunOptions
 from harness.sample import Sampler, Snapshot
-from harness.sample.sampler import cpus_in_use
-from harness.store.samples import params_suffix, sample_path
+from harness.sample.sampler import cpus_in_use, evenly, memory_mib
+from harness.sample.scrape import Readings, increase, scrape
+from harness.store.samples import (
+    ProcessSample,
+    params_suffix,
+    process_sample_path,
+    sample_path,
+    write_process_samples,
+)
 from harness.store.summary import Params
 from harness.supervise import ManagedProcess
 from scenarios.dataset import Dataset, seed_databases, seed_ledger
-from scenarios.model import CellState, Finding, Load, Scenario, Variant
+from scenarios.model import CellState, Finding, Load, Scenario, Shape, Variant
 from scenarios.plan import LoadPlan
 
 LOAD = "locust"
@@ -47,17 +54,23 @@ class CellResult:
     params: Params
     """What tells this cell of its scenario from the others."""
     repeat: int
+    shape: Shape
     load: LoadResult
     cpu_seconds: Mapping[str, float]
     """CPU seconds of each process in the measured part, Locust included."""
     cpu_window_seconds: float
     cpus: Mapping[str, list[float]]
-    """CPUs in use over time, by process."""
-    memory_bytes: Mapping[str, int]
+    """CPUs in use over time, by process: one figure a step."""
+    memory_mib: Mapping[str, list[float]]
+    """MiB resident over time, by process: one figure at the start, and one behind each step."""
+    sampler_cpus: float
+    """CPUs that the sampling itself took."""
     findings: list[Finding]
     metrics: Mapping[str, float] = field(default_factory=dict)
     """What the audit measured, by metric id."""
     faults: list[FaultRun] = field(default_factory=list)
+    counted: Readings = field(default_factory=dict)
+    """What the services counted themselves in the measured part."""
 
 
 def seed(running: RunningStage, dataset: Dataset) -> CellState:
@@ -93,6 +106,7 @@ def load_plan(scenario: Scenario, load: Load, state: CellState, options: RunOpti
         host=state.gateway_url,
         shape=load.shape,
         users=load.users,
+        rate=load.rate,
         warm_up_seconds=0.0 if by_count else options.warm_up_seconds,
         seconds=COUNTED_LIMIT_SECONDS if by_count else options.seconds,
         requests_per_user=load.requests_per_user if by_count else None,
@@ -136,11 +150,12 @@ def run_cell(
 
     injector = Injector(options.faults, running.process_of, restarted)
     bounds: list[Snapshot] = []
-    memory: dict[str, int] = {}
+    counters: list[Readings] = []
     samples = sample_path(folder, running.stage.id, scenario.id, params, repeat)
 
     def measuring() -> None:
         say("measuring")
+        counters.append(scrape(running))
         bounds.append(sampler.snapshot())
         sampler.start()
         injector.start()
@@ -148,7 +163,7 @@ def run_cell(
     def measured() -> None:
         bounds.append(sampler.snapshot())
         sampler.stop()
-        memory.update(sampler.memory_bytes())
+        counters.append(scrape(running))
         say("auditing")
 
     def started(process: ManagedProcess) -> None:
@@ -176,19 +191,25 @@ def run_cell(
     with _failing_servers_named("audited"):
         audited = scenario.audit(replace(state, answers=load.answers, attempts=load.attempts))
     before, after = bounds
+    seconds = after.at - before.at
+    snapshots = evenly(before, sampler.snapshots, after)
+    write_process_samples(process_sample_path(samples), _process_samples(snapshots))
     return CellResult(
         stage=running.stage.id,
         scenario=scenario.id,
         params=params,
         repeat=repeat,
+        shape=variant.load.shape,
         load=load,
         cpu_seconds={name: used - before.cpu_seconds.get(name, 0.0) for name, used in after.cpu_seconds.items()},
-        cpu_window_seconds=after.at - before.at,
-        cpus=cpus_in_use(sampler.snapshots),
-        memory_bytes=memory,
+        cpu_window_seconds=seconds,
+        cpus=cpus_in_use(snapshots),
+        memory_mib=memory_mib(snapshots),
+        sampler_cpus=sampler.own_cpu_seconds / seconds,
         findings=audited.findings,
         metrics=audited.metrics,
         faults=injector.runs,
+        counted=increase(*counters),
     )
 
 
@@ -202,3 +223,10 @@ def _sampler(running: RunningStage) -> Sampler:
                 server.component.value, server.process.pid, has_children=server.component is Component.POSTGRES
             )
     return sampler
+
+
+def _process_samples(snapshots: Sequence[Snapshot]) -> Iterator[ProcessSample]:
+    zero = snapshots[0].at
+    for taken in snapshots:
+        for name, used in taken.cpu_seconds.items():
+            yield ProcessSample(taken.at - zero, name, used, taken.memory_bytes.get(name, 0) / 2**20)

@@ -6,7 +6,7 @@ import random
 import secrets as random_names
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -18,16 +18,19 @@ from harness.launch.environment import DATABASES
 from harness.launch.instance_size import CpuCaps, open_caps
 from harness.provision import Component, Infrastructure, provision
 from harness.provision.databases import create_database, drop_database
+from harness.run import beside
 from harness.run.cell import CellResult, run_cell
 from harness.run.folder import new_folder
 from harness.run.leave import Outcome, leave_behind
 from harness.run.machine import describe_machine
-from harness.run.options import RunOptions
+from harness.run.options import Cell, RunOptions
 from harness.run.progress import Narrator
+from harness.run.rates import Rate, given_rate, rate_from_capacity
 from harness.stages.manifest import Stage
 from harness.store.samples import params_suffix
 from harness.supervise import Supervisor, sweep_leftovers
 from scenarios.dataset import DATASETS, Dataset
+from scenarios.model import Scenario, Variant
 
 
 @dataclass
@@ -45,6 +48,8 @@ class _Run:
     """Stage id to the URLs of its three databases."""
     results: list[CellResult] = field(default_factory=list)
     ready_seconds: dict[str, list[float]] = field(default_factory=dict)
+    rates: dict[str, Rate] = field(default_factory=dict)
+    """Scenario id to the arrival rate of its open load."""
 
 
 def execute(options: RunOptions, narrator: Narrator) -> Outcome:
@@ -91,6 +96,7 @@ def execute(options: RunOptions, narrator: Narrator) -> Outcome:
         settings=settings,
         results=run.results,
         ready_seconds=run.ready_seconds,
+        rates=run.rates,
         incomplete="" if stopped is None else f"{type(stopped).__name__}: {first_line(stopped)}",
     )
     if stopped is not None:
@@ -118,13 +124,31 @@ def _measure_all(run: _Run) -> None:
     cells = options.repeats * len(options.stages) * len(options.cells)
     turns = random.Random(options.seed)
     with run.narrator.cells(cells):
-        for repeat in range(1, options.repeats + 1):
-            # Stages take turns in a new order each repeat, so that a drift of the machine favours none of them.
-            for stage in turns.sample(options.stages, k=len(options.stages)):
-                _measure_stage(run, stage, repeat)
+        for phase in options.phases:
+            paced = [(scenario, _at_rate(run, scenario, variant)) for scenario, variant in phase]
+            for repeat in range(1, options.repeats + 1):
+                # Stages take turns in a new order each repeat, so that a drift of the machine favours none of them.
+                for stage in turns.sample(options.stages, k=len(options.stages)):
+                    _measure_stage(run, stage, repeat, paced)
 
 
-def _measure_stage(run: _Run, stage: Stage, repeat: int) -> None:
+def _at_rate(run: _Run, scenario: Scenario, variant: Variant) -> Variant:
+    """The variant with its arrival rate, which is the same for all stages; one that has no need of it as it is."""
+    if not variant.needs_rate:
+        return variant
+    if scenario.id not in run.rates:
+        share = variant.load.share_of_capacity
+        if run.options.rate is not None:
+            rate = given_rate(run.options.rate)
+        else:
+            assert share is not None, f"the open load of {scenario.id} says nothing of its rate"
+            rate = rate_from_capacity(scenario.id, share, run.results)
+        run.rates[scenario.id] = rate
+        run.narrator.say(f"  {scenario.id}: {rate.reason}")
+    return variant.at_rate(run.rates[scenario.id].value)
+
+
+def _measure_stage(run: _Run, stage: Stage, repeat: int, cells: Sequence[Cell]) -> None:
     options, narrator = run.options, run.narrator
     narrator.begin(stage.id)
     with launch(
@@ -135,11 +159,12 @@ def _measure_stage(run: _Run, stage: Stage, repeat: int) -> None:
         secrets=Secrets(),
         log_folder=run.folder / "logs" / stage.id,
         seed=options.seed,
-        with_noop=any(scenario.needs_noop for scenario in options.scenarios),
+        with_noop=any(scenario.needs_noop for scenario, _ in cells),
+        overrides={"PAYMENT_LATENCY_MEDIAN_MS": f"{options.provider_median_ms:g}"},
     ) as running:
         run.ready_seconds.setdefault(stage.id, []).append(running.ready_seconds)
         running.cap(run.caps, options.instance_size)
-        for scenario, variant in options.cells:
+        for scenario, variant in cells:
             name = f"{stage.id} {scenario.id}{params_suffix(dict(variant.params))}"
             narrator.begin(name if options.repeats == 1 else f"{name} ({repeat}/{options.repeats})")
             result = run_cell(
@@ -160,10 +185,15 @@ def _measure_stage(run: _Run, stage: Stage, repeat: int) -> None:
 def _in_brief(result: CellResult) -> str:
     load = result.load
     broken = [found for found in result.findings if found.violations]
-    latency = "no answer succeeded" if load.p95_ms is None else f"p95 {load.p95_ms:,.0f} ms"
+    latency = "no answer was good" if load.p95_ms is None else f"p95 {load.p95_ms:,.0f} ms"
     failed = f", {load.failed:,} failed" if load.failed else ""
     audit = "; ".join(f"AUDIT {found.rule}: {found.detail}" for found in broken) or "audit ok"
-    return f"{load.succeeded / load.seconds:,.0f}/s, {latency}{failed}, {audit}"
+    late = f", {load.late:,} late, {load.dropped:,} dropped" if result.shape == "open" else ""
+    recoveries = "".join(beside.recovery_in_brief(result, run) for run in result.faults)
+    if result.shape == "burst":
+        well = load.succeeded + load.refused
+        return f"{well:,} of {well + load.failed:,} answered well, {latency}{failed}{recoveries}, {audit}"
+    return f"{load.succeeded / load.seconds:,.0f}/s, {latency}{late}{failed}{recoveries}, {audit}"
 
 
 def _components(stages: tuple[Stage, ...]) -> list[Component]:

@@ -14,10 +14,13 @@ from harness.launch.running import UNCAPPED
 from harness.report.extras import FILE_NAME as EXTRAS_FILE
 from harness.report.extras import DiffFile, RawLink, ReportExtras, StageDiff, Table, save_extras
 from harness.report.render import render
-from harness.run import summarise
+from harness.run import beside, provider, summarise
+from harness.run.cache import cache_tables
 from harness.run.cell import CellResult
 from harness.run.machine import revision
-from harness.run.options import GATEWAY_CPUS, RunOptions
+from harness.run.memory import memory_peak, memory_table
+from harness.run.options import GATEWAY_CPUS, PROVIDER_SIGMA, RunOptions
+from harness.run.rates import Rate
 from harness.stages.diff import stage_diff
 from harness.stages.manifest import Stage
 from harness.store.doubts import caveats
@@ -56,6 +59,7 @@ def leave_behind(
     settings: Mapping[str, str],
     results: Sequence[CellResult],
     ready_seconds: Mapping[str, Sequence[float]],
+    rates: Mapping[str, Rate],
     incomplete: str = "",
 ) -> Outcome:
     """Writes the files of a finished run and points ``latest`` at it."""
@@ -81,6 +85,8 @@ def leave_behind(
         seed=options.seed,
         settings={
             **settings,
+            "payment: latency, median ms": options.provider_median_ms,
+            "payment: latency, sigma": PROVIDER_SIGMA,
             "dataset": options.dataset,
             "seconds measured": options.seconds,
             "seconds of warm-up": options.warm_up_seconds,
@@ -100,14 +106,17 @@ def leave_behind(
     )
     summary = summary.model_copy(update={"run": run.model_copy(update={"caveats": [*run.caveats, *caveats(found)]})})
     extras = ReportExtras(
-        timelines=[summarise.timeline(result) for result in results],
-        failures=[count for cell in cells for count in summarise.failure_counts(cell)],
+        timelines=[beside.timeline(result) for result in results],
+        memory=[memory_peak(cell) for cell in cells],
+        failures=[count for cell in cells for count in beside.failure_counts(cell)],
         diffs=_lessons(options.stages),
-        scenarios=summarise.scenario_texts(options.scenarios),
+        references=provider.references(options),
+        scenarios=beside.scenario_texts(options.scenarios, _told_of(options, rates)),
         tables=[
-            *([faults] if (faults := summarise.fault_table(results)) is not None else []),
+            *beside.fault_tables(results),
+            *cache_tables(results),
             _start_table(ready_seconds),
-            _memory_table(cells),
+            memory_table(results),
         ],
         ceiling=CEILING if any(scenario.needs_noop for scenario in options.scenarios) else "",
         links=_links(folder),
@@ -124,7 +133,8 @@ def _caveats(options: RunOptions, caps: CpuCaps, incomplete: str) -> list[str]:
     sentences = [f"The run was broken off before its last cell ({incomplete})."] if incomplete else []
     sentences += [
         "Platform, servers and load generator share one machine; compare stages within this run, not with other runs.",
-        "throughput counts answers of 200 that came within the measured time.",
+        "throughput counts answers of 200 that came within the measured time; at a fixed arrival rate, those to "
+        "requests that were due in it.",
     ]
     if caps.applied == "none":
         reason = f": {caps.reason}" if options.service_cpus is not None else ""
@@ -135,6 +145,17 @@ def _caveats(options: RunOptions, caps: CpuCaps, incomplete: str) -> list[str]:
             "servers and load generator are not capped."
         )
     return sentences
+
+
+def _told_of(options: RunOptions, rates: Mapping[str, Rate]) -> dict[str, list[str]]:
+    """What this run has to say of a scenario: how fast its open load came, how slow the payment provider was."""
+    told: dict[str, list[str]] = {}
+    for scenario in options.scenarios:
+        if scenario.id in rates:
+            told.setdefault(scenario.id, []).append(rates[scenario.id].reason)
+        if scenario.asks_provider:
+            told.setdefault(scenario.id, []).append(provider.note(options))
+    return told
 
 
 def _lessons(stages: Sequence[Stage]) -> list[StageDiff]:
@@ -168,27 +189,6 @@ def _start_table(ready_seconds: Mapping[str, Sequence[float]]) -> Table:
         columns=["Stage", "Seconds until every process was ready"],
         rows=rows,
         note="With migrations, on servers that were running already.",
-    )
-
-
-def _memory_table(cells: Sequence[Sequence[CellResult]]) -> Table:
-    """The most that each process held at the end of a cell, in MiB."""
-    most: dict[tuple[str, str], int] = {}
-    for cell in cells:
-        for result in cell:
-            for process, held in result.memory_bytes.items():
-                key = (result.stage, process)
-                most[key] = max(most.get(key, 0), held)
-    rows: list[list[str | int | float | bool | None]] = []
-    for stage in sorted({stage for stage, _ in most}):
-        held_by = {process: held for (owner, process), held in sorted(most.items()) if owner == stage}
-        rows += [[stage, process, round(held / 2**20)] for process, held in held_by.items()]
-        rows.append([stage, "all together", round(sum(held_by.values()) / 2**20)])
-    return Table(
-        title="Memory",
-        columns=["Stage", "Process", "MiB"],
-        rows=rows,
-        note="Proportional set size, the largest seen at the end of a cell.",
     )
 
 

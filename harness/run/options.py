@@ -10,8 +10,10 @@ from typing import Literal
 from harness.faults.model import Fault
 from harness.launch.running import UNCAPPED, InstanceSize
 from harness.stages.manifest import REPOSITORY, Stage
+from payment_simulator.settings import PaymentSettings
 from scenarios.model import Scenario, Variant
 
+Cell = tuple[Scenario, Variant]
 ProviderName = Literal["embedded", "external"]
 
 REPORTS = REPOSITORY / "reports"
@@ -19,6 +21,10 @@ REPORTS = REPOSITORY / "reports"
 SERVICE_CPUS = 0.15
 GATEWAY_CPUS = 1.0
 """design.md, "Instance size": small enough that everything fits on two cores."""
+
+
+PROVIDER_MEDIAN_MS: float = PaymentSettings.model_fields["latency_median_ms"].default
+PROVIDER_SIGMA: float = PaymentSettings.model_fields["latency_sigma"].default
 
 
 @dataclass(frozen=True)
@@ -62,19 +68,32 @@ class RunOptions:
     exact: bool
     faults: tuple[Fault, ...] = ()
     """What is done to the processes in every cell."""
+    scenarios_named: bool = False
+    """Whether the scenarios were asked for by name."""
+    rate: float | None = None
+    """Requests a second of every open load; None: as the scenario says."""
+    provider_median_ms: float = PROVIDER_MEDIAN_MS
+    """Median latency of the payment provider's simulator; 0: none is made."""
     reports: Path = REPORTS
     arguments: tuple[str, ...] = ()
 
     @property
-    def cells(self) -> list[tuple[Scenario, Variant]]:
+    def cells(self) -> list[Cell]:
         """What each stage is measured with, in order."""
-        full = PROFILES[self.profile].full
+        full, named = PROFILES[self.profile].full, self.scenarios_named or self.rate is not None
         return [
             (scenario, variant)
             for scenario in self.scenarios
             for variant in scenario.variants
-            if full or not variant.only_full
+            if full or not variant.only_full or (named and variant.if_named)
         ]
+
+    @property
+    def phases(self) -> list[list[Cell]]:
+        """The cells in the order of running: those that are paced by what others gave come when these are done."""
+        waiting = [cell for cell in self.cells if self.rate is None and cell[1].needs_rate]
+        first = [cell for cell in self.cells if cell not in waiting]
+        return [phase for phase in (first, waiting) if phase]
 
     @property
     def instance_size(self) -> InstanceSize:

@@ -1,24 +1,20 @@
-"""From the repeats of all cells to ``summary.json`` and what the report shows beside it."""
+"""From the repeats of all cells to ``summary.json``."""
 
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from harness.faults.inject import FaultRun, recovery_seconds
 from harness.launch.running import InstanceSize
-from harness.load.result import OK, REFUSED
-from harness.report.extras import FailureCount, ScenarioText, Table, Timeline, TimelineEvent
 from harness.run.cell import LOAD, CellResult
-from harness.sample.sampler import STEP_SECONDS
+from harness.run.memory import component_of, memory_peak
 from harness.stages.manifest import Stage
 from harness.store.ratios import judge, measure
 from harness.store.samples import params_suffix
-from harness.store.summary import Applied, Audit, Cost, Hypothesis, Measurement, Ratio, Scalar
+from harness.store.summary import Applied, Audit, Cost, Hypothesis, Measurement, Ratio
 from harness.store.summary import Stage as StageRecord
-from scenarios.model import Scenario
 
 # A process this close to what it may use is what limited the measurement.
 SATURATED = 0.95
@@ -73,14 +69,13 @@ def measurements(repeats: Sequence[CellResult], size: InstanceSize, cores: int) 
     limits = sorted({name for repeat in repeats for name in saturated(repeat, size, cores)})
     limited_by = " + ".join(limits) or None
     columns: dict[str, list[float | None]] = {
-        "throughput": [repeat.load.succeeded / repeat.load.seconds for repeat in repeats],
+        **_pace(repeats),
         "mean_ms": [repeat.load.mean_ms for repeat in repeats],
         "p50_ms": [repeat.load.p50_ms for repeat in repeats],
         "p95_ms": [repeat.load.p95_ms for repeat in repeats],
         "p99_ms": [repeat.load.p99_ms for repeat in repeats],
         "answered_well": [_share(repeat) for repeat in repeats],
         "failures": [float(repeat.load.failed) for repeat in repeats],
-        "cpu_us": [_cpu_us(repeat) for repeat in repeats],
     }
     for metric in sorted({name for repeat in repeats for name in repeat.metrics}):
         columns[metric] = [repeat.metrics.get(metric) for repeat in repeats]
@@ -90,6 +85,24 @@ def measurements(repeats: Sequence[CellResult], size: InstanceSize, cores: int) 
         for metric, values in columns.items()
         if (found := _measurement(first, metric, values, limited_by, missed)) is not None
     ]
+
+
+def _pace(repeats: Sequence[CellResult]) -> dict[str, list[float | None]]:
+    """What depends on how the clients came.
+
+    A burst has one success, and an end: neither its rate nor its cost for each success would mean anything.
+    """
+    shape = repeats[0].shape
+    if shape == "burst":
+        return {"all_answered_ms": [repeat.load.last_answer_ms for repeat in repeats]}
+    columns: dict[str, list[float | None]] = {
+        "throughput": [repeat.load.succeeded / repeat.load.seconds for repeat in repeats],
+        "cpu_us": [_cpu_us(repeat) for repeat in repeats],
+    }
+    if shape == "open":
+        columns["late"] = [float(repeat.load.late) for repeat in repeats]
+        columns["dropped"] = [float(repeat.load.dropped) for repeat in repeats]
+    return columns
 
 
 def _measurement(
@@ -121,17 +134,20 @@ def saturated(result: CellResult, size: InstanceSize, cores: int) -> list[str]:
 
 
 def costs(repeats: Sequence[CellResult]) -> list[Cost]:
-    """CPU for each successful request, by component (replicas together), Locust included as a line of its own."""
+    """CPU for each successful request, by component (replicas together), Locust included as a line of its own.
+
+    None of a burst: the many that are refused cost as much as the one that succeeds.
+    """
     by_component: dict[str, list[float]] = {}
     for repeat in repeats:
-        if repeat.load.succeeded == 0:
+        if repeat.load.succeeded == 0 or repeat.shape == "burst":
             continue
         spent: defaultdict[str, float] = defaultdict(float)
         for name, seconds in repeat.cpu_seconds.items():
-            spent[name.partition("#")[0]] += seconds
+            spent[component_of(name)] += seconds
         for component, seconds in spent.items():
             by_component.setdefault(component, []).append(_per_request_us(repeat, seconds))
-    first = repeats[0]
+    first, peaks = repeats[0], memory_peak(repeats).by_component
     return [
         Cost(
             stage=first.stage,
@@ -139,6 +155,7 @@ def costs(repeats: Sequence[CellResult]) -> list[Cost]:
             params=first.params,
             component=name,
             cpu_us_per_request=statistics.median(values),
+            peak_memory_mib=peaks.get(name),
         )
         for name, values in by_component.items()
     ]
@@ -171,81 +188,6 @@ def audits(repeats: Sequence[CellResult], stage: Stage) -> list[Audit]:
 def ratios(stages: Sequence[StageRecord], found: Sequence[Measurement], applied: Applied, seed: int) -> list[Ratio]:
     """Every hypothesis of every stage, judged."""
     return [ratio for stage in stages for ratio in judge(stage.id, stage.hypotheses, found, applied, seed)]
-
-
-def timeline(result: CellResult) -> Timeline:
-    """One repeat over time."""
-    return Timeline(
-        stage=result.stage,
-        scenario=result.scenario,
-        params=result.params,
-        repeat=result.repeat,
-        requests_per_s=[float(count) for count in result.load.per_second_ok],
-        failures_per_s=[float(count) for count in result.load.per_second_failed],
-        sample_step_s=STEP_SECONDS,
-        cpu={name: list(series) for name, series in result.cpus.items()},
-        events=[event for run in result.faults for event in _events(run)],
-    )
-
-
-def _events(run: FaultRun) -> list[TimelineEvent]:
-    began = [] if run.began is None else [TimelineEvent(at_s=run.began, label=str(run.fault))]
-    ended = [] if run.ended is None else [TimelineEvent(at_s=run.ended, label=f"{run.fault.target} runs again")]
-    return began + ended
-
-
-def fault_table(results: Sequence[CellResult]) -> Table | None:
-    """What each fault did: how long until the platform served as before, what clients saw, what the audit found."""
-    rows: list[list[Scalar | None]] = []
-    for result in results:
-        for run in result.faults:
-            recovery = recovery_seconds(result.load.per_second_ok, run)
-            broken = sum(found.violations for found in result.findings)
-            rows.append(
-                [
-                    result.stage,
-                    result.scenario,
-                    result.repeat,
-                    str(run.fault),
-                    None if recovery is None else round(recovery, 1),
-                    result.load.failed,
-                    broken,
-                    run.problem or None,
-                ]
-            )
-    if not rows:
-        return None
-    return Table(
-        title="Faults",
-        columns=[
-            "Stage",
-            "Scenario",
-            "Repeat",
-            "Fault",
-            "Recovery (s)",
-            "Failed requests",
-            "Violations",
-            "Problem",
-        ],
-        rows=rows,
-        note="Recovered: two whole seconds in a row with 80% of the successful answers of those before the fault.",
-    )
-
-
-def failure_counts(repeats: Sequence[CellResult]) -> list[FailureCount]:
-    """Failed answers of one cell by kind, all repeats together."""
-    kinds: Counter[str] = Counter()
-    for repeat in repeats:
-        kinds.update({kind: count for kind, count in repeat.load.outcomes.items() if kind not in (OK, REFUSED)})
-    first = repeats[0]
-    return [
-        FailureCount(stage=first.stage, scenario=first.scenario, params=first.params, kind=kind, count=count)
-        for kind, count in kinds.most_common()
-    ]
-
-
-def scenario_texts(scenarios: Iterable[Scenario]) -> dict[str, ScenarioText]:
-    return {scenario.id: ScenarioText(title=scenario.title, text=scenario.text) for scenario in scenarios}
 
 
 def _share(result: CellResult) -> float | None:

@@ -124,7 +124,7 @@ class ServiceSpec(_Part):
 
 
 class WorkerSpec(_Part):
-    """A process without an HTTP route, run as ``python -m <module>``."""
+    """A process without an HTTP route: ``create_app`` of the module serves its health, and does its work beside it."""
 
     module: str = Field(pattern=r"^(gateway|user|concert|order)(\.[a-z_][a-z0-9_]*)+$")
     replicas: Replicas = 1

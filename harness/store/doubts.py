@@ -36,8 +36,8 @@ def caveats(measurements: Sequence[Measurement]) -> list[str]:
 
 
 def is_unstable(measurement: Measurement) -> bool:
-    """Whether the repeats differ by more than ``UNSTABLE_SHARE`` of their median."""
-    return spread_share(measurement) > UNSTABLE_SHARE
+    """Whether the repeats differ by more than ``UNSTABLE_SHARE`` of their median; counts of rare events may."""
+    return measurement.unit != "count" and spread_share(measurement) > UNSTABLE_SHARE
 
 
 def spread_share(measurement: Measurement) -> float:
@@ -71,7 +71,7 @@ def _few_repeats(measurements: Sequence[Measurement]) -> list[str]:
 def _unstable(measurements: Iterable[Measurement]) -> list[str]:
     places: dict[tuple[str, str], list[str]] = {}
     for item in measurements:
-        if item.n >= ENOUGH_REPEATS and item.valid and is_unstable(item) and item.metric != "failures":
+        if item.n >= ENOUGH_REPEATS and item.valid and is_unstable(item):
             _add(places, (item.scenario, _cell(item)), f"{item.metric} over {_percent(item)}")
     return [
         f"{scenario}, {cell}: the repeats spread widely ({_join(found)} of the median)."

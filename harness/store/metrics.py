@@ -29,6 +29,10 @@ METRICS: dict[str, Metric] = {
         Metric("p95_ms", "95th percentile of latency", "", "ms", "lower"),
         Metric("p99_ms", "99th percentile of latency", "", "ms", "lower"),
         Metric("refund_done_ms", "Time to refund", "from the request until the refund is done", "ms", "lower"),
+        Metric("all_answered_ms", "Until all are answered", "from the first request to the last answer", "ms", "lower"),
+        Metric("winners", "Winners", "clients that were told that the seat is theirs", "count", "higher"),
+        Metric("late", "Late arrivals", "sent more than 10 ms after they were due", "count", "lower"),
+        Metric("dropped", "Dropped arrivals", "never sent, because every client was waiting", "count", "lower"),
         Metric("failures", "Failures", "answers that were not well", "count", "lower"),
         Metric("cpu_us", "CPU per request", "platform and servers, for each successful request", "µs", "lower"),
     )

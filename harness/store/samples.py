@@ -1,4 +1,4 @@
-"""Raw samples: one line a request, as gzip CSV, so that any tool can read them."""
+"""Raw samples: one line a request, and one a process and moment, as gzip CSV, so that any tool can read them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from harness.store.atomic import write_atomic
 from harness.store.summary import Params
 
 HEADER = ("started_s", "latency_ms", "name", "status", "outcome")
+PROCESS_HEADER = ("at_s", "process", "cpu_s", "memory_mib")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 
 
@@ -32,9 +33,27 @@ class Sample(NamedTuple):
     """``ok``, ``accepted``, ``refused``, or the kind of failure."""
 
 
+class ProcessSample(NamedTuple):
+    """One process, its descendants included, at one moment."""
+
+    at_s: float
+    """Seconds since the start of the measured part."""
+    process: str
+    """Its component, ``order#2`` for a second replica; ``locust`` is the load generator."""
+    cpu_s: float
+    """CPU seconds, user and system, since its start."""
+    memory_mib: float
+    """Resident; memory that its descendants share counts once."""
+
+
 def sample_path(run: Path, stage: str, scenario: str, params: Params, repeat: int) -> Path:
     """Where a repeat's samples lie: ``samples/<stage>/<scenario>[-params]/r<repeat>.csv.gz``, repeats from 1."""
     return run / "samples" / stage / (scenario + params_suffix(params)) / f"r{repeat}.csv.gz"
+
+
+def process_sample_path(samples: Path) -> Path:
+    """Where the processes' samples of a repeat lie: beside those of its requests, ``r<repeat>.processes.csv.gz``."""
+    return samples.with_name(samples.name.replace(".csv.gz", ".processes.csv.gz"))
 
 
 def params_suffix(params: Params) -> str:
@@ -44,6 +63,21 @@ def params_suffix(params: Params) -> str:
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> int:
     """Write the samples in one step and return their number. Raises HarnessError if that cannot be done."""
+    return _write(
+        path,
+        HEADER,
+        ((f"{s.started_s:.4f}", f"{s.latency_ms:.3f}", s.name, s.status, s.outcome) for s in samples),
+    )
+
+
+def write_process_samples(path: Path, samples: Iterable[ProcessSample]) -> int:
+    """The same for the samples of processes."""
+    return _write(
+        path, PROCESS_HEADER, ((f"{s.at_s:.3f}", s.process, f"{s.cpu_s:.3f}", f"{s.memory_mib:.1f}") for s in samples)
+    )
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     buffer = io.BytesIO()
     count = 0
     # mtime=0: the same samples give the same bytes.
@@ -52,11 +86,10 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> int:
         io.TextIOWrapper(packed, encoding="utf-8", newline="") as text,
     ):
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(HEADER)
-        for sample in samples:
+        writer.writerow(header)
+        for row in rows:
             count += 1
-            started, latency = f"{sample.started_s:.4f}", f"{sample.latency_ms:.3f}"
-            writer.writerow((started, latency, sample.name, sample.status, sample.outcome))
+            writer.writerow(row)
     write_atomic(path, buffer.getvalue())
     return count
 

@@ -167,6 +167,8 @@ class Cost(Record):
     params: Params = {}
     component: Id
     cpu_us_per_request: Amount
+    peak_memory_mib: Amount | None = None
+    """The most that the component's processes held at one moment of a repeat; null if it was not sampled."""
 
 
 class Audit(Record):

@@ -32,9 +32,9 @@ def prepare(state: CellState) -> Mapping[str, Any]:
 def audit(state: CellState) -> Audited:
     """One winner, no seat twice, and nobody was told otherwise."""
     rules = [one_winner(state), seat_sold_once(state), unacknowledged_are_explained(state)]
-    if any(attempt.status == 200 for attempt in state.attempts):
+    if _told(state):
         rules.append(acknowledged_exist(state))
-    return Audited(rules)
+    return Audited(rules, {"winners": float(_told(state))})
 
 
 def one_winner(state: CellState) -> Finding:
@@ -42,7 +42,7 @@ def one_winner(state: CellState) -> Finding:
 
     A winner whose answer was lost has a booking too: then nobody may have been told.
     """
-    told = sum(attempt.status == 200 for attempt in state.attempts)
+    told = _told(state)
     with psycopg.connect(state.database_urls["order"]) as connection:
         made = [b for b in made_since_seeding(connection, state) if b.status != "CANCELED"]
     lost = sum(not attempt.outcome_known for attempt in state.attempts)
@@ -54,3 +54,8 @@ def one_winner(state: CellState) -> Finding:
     if told == 0 and made and not lost:
         problems.append("somebody has it, and nobody was told or left in the dark")
     return finding("one_winner", problems, checked=len(state.attempts))
+
+
+def _told(state: CellState) -> int:
+    """How many clients were told that the seat is theirs."""
+    return sum(attempt.status == 200 for attempt in state.attempts)

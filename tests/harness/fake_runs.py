@@ -9,6 +9,7 @@ from itertools import pairwise
 from harness.report.extras import (
     DiffFile,
     FailureCount,
+    MemoryPeak,
     RawLink,
     ReportExtras,
     ScenarioText,
@@ -48,7 +49,8 @@ SPEED = {
     "mixed_day": (66.0, 130.0, 133.0, 240.0, 251.0),
     "noop": (1480.0, 1475.0, 1490.0, 1482.0, 1460.0),
 }
-PARAMS: dict[str, list[Params]] = {"one_seat": [{"buyers": 1000}, {"buyers": 5000}]}
+BURST: list[Params] = [{"buyers": 1000}, {"buyers": 5000}]
+PARAMS: dict[str, list[Params]] = {"one_seat": BURST, "cancel": [{}, {"load": "open", "rate": 7.0}]}
 COSTS = {"gateway": 230.0, "user": 12.0, "concert": 820.0, "order": 240.0, "postgres": 690.0}
 RULES = ("seat-sold-once", "acknowledged-exists-once", "refund-exactly-once")
 
@@ -110,8 +112,10 @@ def fake_extras(summary: Summary) -> ReportExtras:
     generator = random.Random(7)
     stages = [stage.id for stage in summary.stages]
     cells = sorted({(m.scenario, m.stage) for m in summary.measurements if not m.params})
+    tests = dict.fromkeys(m.scenario for m in summary.measurements)
     return ReportExtras(
         timelines=[_timeline(generator, stage, test, repeat) for test, stage in cells for repeat in (1, 2, 3)],
+        memory=[peak for test in tests for stage in stages for peak in _peaks(stage, test)],
         failures=[
             FailureCount(stage=stages[0], scenario="booking", kind="HTTP 503, code 5000", count=1284),
             FailureCount(stage=stages[-1], scenario="booking", kind="time-out", count=2),
@@ -191,31 +195,34 @@ def _measured(generator: random.Random, stage: str, test: str, repeats: int) -> 
 
         wait = 100_000 / centre * (1.0 if test != "one_seat" else 8.0)
         wide = 0.2 if (test, index) == ("booking", 0) else 0.03
+        burst = test == "one_seat"
+        share = (0.2, 0.21, 0.2, 0.94, 1.0)[index] if params == BURST[1] else (0.97, 0.98, 0.97, 1.0, 1.0)[index]
+        pace = {
+            "all_answered_ms": noisy(wait * 3),
+            "answered_well": [min(1.0, share + 0.01 * i) for i in range(repeats)],
+            "winners": [1.0] * repeats,
+        } if burst else {"throughput": noisy(centre, wide), "cpu_us": noisy(2_000 - 200 * index)}  # fmt: skip
+        if "rate" in params:
+            pace |= {"late": [float(3 * i) for i in range(repeats)], "dropped": [0.0] * repeats}
         for metric, values in {
-            "throughput": noisy(centre, wide),
+            **pace,
             "mean_ms": noisy(wait * 1.05),
             "p50_ms": noisy(wait * 0.9),
             "p95_ms": noisy(wait * 1.7, 0.06),
             "p99_ms": noisy(wait * 2.6, 0.1),
-            "cpu_us": noisy(2_000 - 200 * index),
             "failures": [float(int(index == 0 and test == "booking") * 428)] * repeats,
         }.items():
             invalid = (test, index, metric) == ("mixed_day", 2, "throughput")
             note = "warm-up did not settle" if invalid else None
             found.append(measure(stage, test, params, metric, values, limited_by=limit, valid=not invalid, note=note))
-        if test == "one_seat":
-            share = (
-                (0.97, 0.98, 0.97, 1.0, 1.0)[index] if params["buyers"] == 1000 else (0.2, 0.21, 0.2, 0.94, 1.0)[index]
-            )
-            found.append(
-                measure(stage, test, params, "answered_well", [min(1.0, share + 0.01 * i) for i in range(repeats)])
-            )
     return found
 
 
 def _costs(generator: random.Random, stage: str, test: str) -> list[Cost]:
     index = list(STAGES).index(stage)
     parts = dict(COSTS)
+    if test == "one_seat":
+        return []
     if test == "noop":
         parts = {"gateway": 190.0}
     elif index >= 1:
@@ -229,9 +236,25 @@ def _costs(generator: random.Random, stage: str, test: str) -> list[Cost]:
             params=params,
             component=name,
             cpu_us_per_request=value * generator.uniform(0.9, 1.1),
+            peak_memory_mib=_memory(stage)[name],
         )
         for params in PARAMS.get(test, [{}])
         for name, value in parts.items()
+    ]
+
+
+def _memory(stage: str) -> dict[str, float]:
+    """MiB by component."""
+    held = {"gateway": 62.0, "user": 78.0, "concert": 88.0, "order": 94.0, "postgres": 115.0, "locust": 98.0}
+    return held | ({"redis": 14.0, "order_consumer": 81.0, "kafka": 311.0} if stage >= "02" else {})
+
+
+def _peaks(stage: str, test: str) -> list[MemoryPeak]:
+    held = _memory(stage)
+    together = sum(mib for name, mib in held.items() if name != "locust")
+    return [
+        MemoryPeak(stage=stage, scenario=test, params=params, by_component=held, platform=together - 5)
+        for params in PARAMS.get(test, [{}])
     ]
 
 
@@ -270,6 +293,7 @@ def _timeline(generator: random.Random, stage: str, test: str, repeat: int) -> T
         failures_per_s=[12.0 if fault and 8 <= second <= 10 else 0.0 for second in range(20)],
         sample_step_s=0.5,
         cpu={name: [cpu * generator.lognormvariate(0, 0.15) for _ in range(40)] for name, cpu in share.items()},
+        memory_mib={name: [mib + second / 10 for second in range(40)] for name, mib in _memory(stage).items()},
         gauges={"Refunds outstanding (bookings)": [abs(20 - i) * 3.0 for i in range(40)]} if test == "cancel" else {},
         events=fault,
     )

@@ -66,6 +66,12 @@ def test_the_nearest_name_is_offered(
         ("quick", "--stages", "01", "--fault", "kill:ordr@1s"),
         ("quick", "--stages", "01", "--fault", "pause:postgres@1s"),
         ("quick", "--stages", "01", "--fault", "explode"),
+        ("quick", "--rate", "0"),
+        ("quick", "--rate", "fast"),
+        ("quick", "--stages", "01", "--scenarios", "concert_list", "--rate", "5"),
+        ("quick", "--provider-median-ms", "-1"),
+        ("quick", "--provider-median-ms", "3001"),
+        ("quick", "--provider-median-ms", "slow"),
     ],
 )
 def test_a_bad_argument_is_one_sentence(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:

@@ -14,10 +14,11 @@ from types import SimpleNamespace
 import pytest
 
 from harness.launch.instance_size import CpuCaps, NoCaps, open_caps
+from harness.load.arrivals import Arrivals
 from harness.load.recorder import Recorder
-from harness.load.result import OK, REFUSED, LoadResult
+from harness.load.result import DROPPED, OK, REFUSED, UNANSWERED, LoadResult
 from harness.sample import Sampler, Snapshot
-from harness.sample.sampler import cpus_in_use
+from harness.sample.sampler import cpus_in_use, evenly, memory_mib
 from harness.supervise import ManagedProcess, Supervisor
 from scenarios.dataset import (  # the rows, without a database
     DATASETS,
@@ -112,6 +113,61 @@ def test_a_successor_continues_the_count(busy: ManagedProcess) -> None:
     assert sampler.snapshot().cpu_seconds["service"] >= before
 
 
+def test_a_process_that_has_ended_keeps_its_count_and_holds_nothing(busy: ManagedProcess) -> None:
+    sampler = Sampler()
+    sampler.watch("service", busy.pid)
+    share_of_a_core(busy.pid, 0.3)
+    before = sampler.snapshot()
+    assert before.memory_bytes["service"] > 2**20
+    busy.kill()
+    after = sampler.snapshot()
+    assert after.cpu_seconds["service"] >= before.cpu_seconds["service"] > 0
+    assert after.memory_bytes["service"] == 0
+
+
+def test_memory_that_processes_share_counts_once() -> None:
+    """A parent and three children, 40 MiB shared by all, 10 MiB more in each child."""
+    program = """
+import mmap, os, sys
+shared = mmap.mmap(-1, 40 * 2**20)
+shared.write(b"x" * len(shared))
+for _ in range(3):
+    if os.fork() == 0:
+        shared[:] = b"y" * len(shared)
+        own = b"z" * (10 * 2**20)
+        os.write(1, b"ready\\n")
+        sys.stdin.read()
+        os._exit(0)
+os.write(1, b"ready\\n")
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(4)] == ["ready\n"] * 4
+        sampler = Sampler()
+        sampler.watch("alone", process.pid)
+        sampler.watch("all", process.pid, has_children=True)
+        memory = sampler.snapshot().memory_bytes
+        process.communicate()
+    family = (memory["all"] - memory["alone"]) / 2**20
+    # 3 × 10 MiB, and what a fork of the interpreter has of its own; were the buffer counted each time, 150 MiB.
+    assert 30 <= family < 60
+
+
+def test_snapshots_are_taken_from_bound_to_bound() -> None:
+    first, last = Snapshot(10.0, {}), Snapshot(12.1, {})
+    taken = [Snapshot(at, {}) for at in (10.003, 10.5, 11.0, 11.5, 12.0)]
+    assert [one.at for one in evenly(first, taken, last, step=0.5)] == [10.0, 10.5, 11.0, 11.5, 12.1]
+    assert evenly(first, [], last) == [first, last]
+
+
+def test_memory_is_told_in_mib() -> None:
+    snapshots = [Snapshot(0.0, {}, {"a": 2**20}), Snapshot(0.5, {}, {"a": 3 * 2**19, "b": 2**21})]
+    assert memory_mib(snapshots) == {"a": [1.0, 1.5], "b": [0.0, 2.0]}
+
+
 def test_cpus_in_use_are_differences() -> None:
     snapshots = [Snapshot(0.0, {"a": 1.0}), Snapshot(0.5, {"a": 1.25}), Snapshot(1.5, {"a": 1.35, "b": 0.2})]
     series = cpus_in_use(snapshots)
@@ -146,13 +202,59 @@ def test_the_recorder_tells_outcomes_apart(tmp_path: Path) -> None:
         "connection: ConnectionResetError": 1,
     }
     assert (result.succeeded, result.refused, result.failed) == (3, 1, 4)
-    assert result.mean_ms == pytest.approx(20.0)
-    assert result.p50_ms == pytest.approx(20.0, rel=0.001)
+    # A refusal is an answer as good as any other; a failure has no latency.
+    assert result.mean_ms == pytest.approx((10 + 20 + 30 + 5) / 4)
+    assert result.p50_ms == pytest.approx(10.0, rel=0.001)
     assert [(kept.path, kept.body) for kept in result.answers] == [("/path?page=1", "kept")] * 2
-    assert sum(result.per_second_ok) == 3
+    assert (sum(result.per_second_ok), sum(result.per_second_refused), sum(result.per_second_failed)) == (3, 1, 4)
+    assert result.last_answer_ms is not None
+    assert 0 < result.last_answer_ms <= result.seconds * 1000
     assert [sample.name for sample in recorder.samples()] == ["page"] * 8
     result.save(tmp_path / "result.json")
     assert LoadResult.load(tmp_path / "result.json") == result
+
+
+def test_arrivals_are_due_at_a_steady_rate() -> None:
+    arrivals = Arrivals(began=100.0, rate=8.0)
+    assert [*arrivals.between(100.0, 100.5)] == [0, 1, 2, 3]
+    assert [*arrivals.between(100.3, 100.5)] == [3]
+    assert [*arrivals.between(90.0, 100.1)] == [0]
+    assert [arrivals.number(100.0 + n / 8 + 0.002) for n in range(5)] == [0, 1, 2, 3, 4]
+
+
+def test_a_request_of_an_open_load_counts_where_it_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten a second, a window from 1 s to 2 s: what was due before it is left out, what is answered behind it is not."""
+    now = 100.0
+    monkeypatch.setattr("harness.load.recorder.time", SimpleNamespace(perf_counter=lambda: now))
+    recorder = Recorder(keep_every=1)
+
+    def answered(number: int, at: float, *, late_ms: float = 0.0, status: int = 200) -> None:
+        nonlocal now
+        now = at
+        took_ms = 1000 * (at - 100.0 - number / 10) - late_ms
+        recorder("PATCH", "cancel", took_ms, None, answer(status), context={"late_ms": late_ms})
+
+    now = 101.0
+    recorder.begin(Arrivals(100.0, 10.0))
+    answered(9, 101.2)  # due at 0.9 s
+    for number in (10, 11, 12):
+        answered(number, 101.3)
+    answered(13, 101.8, late_ms=200.0)
+    recorder.on_dropped()
+    now = 102.0
+    recorder.end()
+    answered(14, 103.4)
+    answered(15, 103.5, status=503)
+    answered(20, 103.6)  # due at 2.0 s
+    result = recorder.result([])
+    # 16 to 19 were due as well: one of them was never sent, the others are not known to have been answered.
+    assert result.outcomes == {OK: 5, "HTTP 503": 1, DROPPED: 1, UNANSWERED: 3}
+    assert (result.succeeded, result.failed, result.late, result.dropped) == (5, 5, 1, 1)
+    assert result.mean_ms == pytest.approx((300 + 200 + 100 + 500 + 2000) / 5)
+    assert result.p99_ms == pytest.approx(2000, rel=0.001)
+    # Over time, an answer is told when it comes.
+    assert result.per_second_ok == [5]
+    assert sorted(sample.started_s for sample in recorder.samples()) == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 def test_nothing_recorded_is_no_latency() -> None:

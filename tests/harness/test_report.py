@@ -180,9 +180,11 @@ def test_the_original_platform_is_drawn_where_it_is_known() -> None:
 
 
 def test_a_given_line_is_drawn_for_its_variant_only() -> None:
-    line = ReferenceLine(scenario="one_seat", metric="throughput", params={"buyers": 5000}, value=250, label="bound")
+    line = ReferenceLine(
+        scenario="one_seat", metric="all_answered_ms", params={"buyers": 5000}, value=250, label="bound"
+    )
     text = _page(fake_summary(1, 5), ReportExtras(references=[line])).text
-    assert text.count("bound: 250 /s") == 1
+    assert text.count("bound: 250 ms") == 1
 
 
 def test_the_share_of_the_ceiling_is_told_for_reads() -> None:

@@ -171,6 +171,25 @@ def test_the_terminal_tells_figures_doubts_verdicts_and_last_the_audit() -> None
     assert lines[-1].startswith("A correctness rule was broken: seat-sold-once at 01_baseline, booking")
 
 
+def test_the_terminal_tells_of_a_burst_who_was_answered() -> None:
+    lines = _terminal(fake_summary(1, 5), 120).splitlines()
+    head = next(index for index, line in enumerate(lines) if "Winners" in line)
+    assert re.match(r"Scenario +Stage +Answered well +Winners +All answered +p95 +Audit", lines[head])
+    assert re.match(r"one_seat \(buyers 1,000\) +01_baseline +98% +1 +[\d,]+ ms +[\d,]+ ms +✓ held", lines[head + 1])
+    assert not any(line.startswith("one_seat") for line in lines[:head])
+    assert any(re.match(r"cancel \(load open, rate 7/s\) +01_baseline +\d", line) for line in lines[:head])
+
+
+def test_memory_is_drawn_as_cpu_is() -> None:
+    memory = {"gateway": [60.0, 62.0], "postgres": [100.0, 130.0], "helper": [0.1, 0.1]}
+    timeline = Timeline(stage="01_baseline", scenario="noop", repeat=2, memory_mib=memory, sample_step_s=0.5)
+    (strip,) = strips(Cells(fake_summary(1, 1)), "noop", [timeline])
+    (panel,) = strip.panels
+    assert panel.title == "MiB resident by process, repeat 2"
+    assert [curve.label for curve in panel.curves] == ["gateway, peak 62.0", "postgres, peak 130"]
+    assert panel.top == "200"
+
+
 def test_a_narrow_terminal_loses_no_figure() -> None:
     text = _terminal(fake_summary(1, 1, 1), 80)
     assert re.search(r"concert_list +01_baseline +\d+ /s +[\d,]+ ms +[\d,]+ µs +✓ held", text)

@@ -110,6 +110,33 @@ def test_a_run_leaves_what_it_promises(start: Callable[..., subprocess.Popen[str
     assert "run_all.py smoke --stages 01" in html
 
 
+def test_a_fixed_rate_is_half_of_what_the_closed_loop_did(
+    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """And every process is sampled, what the payment provider is made to be is told, and a given rate is kept."""
+    reports = tmp_path / "reports"
+    common = ("smoke", "--stages", "01", "--scenarios", "cancel", "--seconds", "2", "--warm-up", "1")
+    process = start(*common, "--provider-median-ms", "100", "--reports", str(reports))
+    said, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, said
+    summary = load_summary(reports / "latest" / "summary.json")
+    figures = {(m.params["load"], m.metric): m for m in summary.measurements}
+    rate = figures["open", "mean_ms"].params["rate"]
+    assert rate == pytest.approx(figures["closed", "throughput"].median / 2, rel=0.01)
+    assert figures["open", "throughput"].median == pytest.approx(rate, rel=0.2)
+    assert {figures["open", name].median >= 0 for name in ("late", "dropped")} == {True}
+    assert summary.run.settings["payment: latency, median ms"] == 100
+    html = (reports / "latest" / "report.html").read_text()
+    assert "median 100 ms" in html
+    assert "Fixed arrival rate" in html
+    (sampled,) = (reports / "latest" / "samples" / "01_baseline").glob("cancel-load=open*/r1.processes.csv.gz")
+    header, *lines = gzip.decompress(sampled.read_bytes()).decode().splitlines()
+    assert header == "at_s,process,cpu_s,memory_mib"
+    held = {line.split(",")[1]: float(line.split(",")[3]) for line in lines}
+    assert held.keys() == {"gateway", "user", "concert", "order", "payment", "postgres", "locust"}
+    assert all(10 < mib < 1_000 for mib in held.values()), held
+
+
 SECRETS = ("JWT_SECRET", "IDENTITY_KEY", "PAYMENT_SECRET_KEY", "USER_SELLER_CODE", "USER_MANAGER_CODE")
 
 
