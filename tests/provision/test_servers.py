@@ -70,8 +70,9 @@ def test_postgres_folds_the_case_of_all_letters(servers: Infrastructure) -> None
 
 def test_valkey_is_set_as_the_report_says(servers: Infrastructure) -> None:
     with redis.Redis.from_url(servers.redis_url, decode_responses=True) as client:
-        real = client.config_get("append*", "save")
+        real = client.config_get("append*", "save", "maxmemory*")
     assert (real["appendonly"], real["appendfsync"], real["save"]) == ("yes", "everysec", "")
+    assert (real["maxmemory"], real["maxmemory-policy"]) == (str(256 * 2**20), "volatile-lru")
 
 
 def test_kafka_makes_no_topic_by_itself(servers: Infrastructure) -> None:
