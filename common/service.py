@@ -9,8 +9,10 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from common.boundary import Check, Operations, RequestBoundary
@@ -79,6 +81,16 @@ def bounded(
         public=public,
         max_body_bytes=settings.max_body_bytes,
     )
+
+
+def background(lifespan: Lifespan, checks: Sequence[Check]) -> ASGIApp:
+    """A process that works beside HTTP: it serves health and metrics, and nothing else; ``lifespan`` runs the work."""
+    operations = Operations(checks)
+
+    async def serve_operations(request: Request) -> Response:
+        return await operations.answer(request.url.path) or failure(NotFound())
+
+    return Starlette(routes=[Route("/{path:path}", serve_operations)], lifespan=lambda _: lifespan())
 
 
 async def _platform_error(_: Request, error: Exception) -> Response:

@@ -1,0 +1,57 @@
+"""Stages that have a cache, each on a Valkey of these tests' own, to be filled with rubbish, paused and killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.launch import Secrets, launch
+from harness.launch.environment import DATABASES
+from harness.provision import Component, Infrastructure, create_database, drop_database, provision
+from harness.stages.manifest import Stage
+from harness.supervise import Supervisor
+from tests.cache.theatre import Theatre
+from tests.contract.making import making
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out the stages that have none."""
+    left_out = [item for item in items if _is_ours(item) and not _has_cache(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    return Path(__file__).parent in item.path.parents
+
+
+def _has_cache(item: pytest.Item) -> bool:
+    assert isinstance(item, pytest.Function)
+    stage = item.callspec.params["stage"]
+    assert isinstance(stage, Stage)
+    return "redis" in stage.infrastructure
+
+
+@pytest.fixture(scope="package")
+def theatre(
+    stage: Stage, infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Theatre]:
+    """A whole stage; its databases are on the PostgreSQL that all tests share, everything else is its own."""
+    folder = tmp_path_factory.mktemp(f"cache-{stage.id}")
+    names = {package: f"cache_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
+    urls = {package: create_database(infrastructure, name) for package, name in names.items()}
+    # An owner of its own: two sets of servers of one owner would meet in its scratch folder.
+    with Supervisor("cache") as owner, provision("embedded", owner, log_folder=folder, report=print) as servers:
+        servers.ensure(*(Component(name) for name in stage.infrastructure if name != "postgres"))
+        with (
+            launch(stage, servers, owner, database_urls=urls, secrets=Secrets(), log_folder=folder) as running,
+            httpx.Client(base_url=running.gateway_url, timeout=20, trust_env=False) as client,
+            making(running, client) as maker,
+        ):
+            yield Theatre.opened(maker, servers)
+    for name in names.values():
+        drop_database(infrastructure, name)
