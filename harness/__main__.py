@@ -29,6 +29,7 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
+    "dead-letters": Verb("harness.dead_letters.cli", "look at cancellations that could not be done, and replay them"),
     "documents": Verb("harness.documents.cli", "write docs/erd.md and docs/api from the code, or check that they hold"),
     "report": Verb("harness.report.cli", "draw the report of a finished run again"),
     "stages": Verb("harness.stages.cli", "check the stages, carry a fix forward, show what a stage changes"),

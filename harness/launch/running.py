@@ -59,6 +59,8 @@ class RunningStage:
     """The payment simulator's SQLite file, for audits."""
     ports: Mapping[str, Sequence[int]]
     """Component to the port of each of its instances."""
+    prefix: str
+    """Of its Redis keys, where ``:`` follows, and of its Kafka topics and groups, where ``.`` does."""
     processes: dict[str, list[ManagedProcess]] = field(default_factory=dict)
     """Component (gateway, user, concert, order, noop, a worker's name) to its instances, in order of their start."""
     ready_seconds: float = 0.0
@@ -169,7 +171,15 @@ def launch(
         overrides=overrides or {},
     )
     running = RunningStage(
-        stage, infrastructure, database_urls, wiring.service_urls, secrets, supervisor, wiring.ledger, plan
+        stage,
+        infrastructure,
+        database_urls,
+        wiring.service_urls,
+        secrets,
+        supervisor,
+        wiring.ledger,
+        plan,
+        wiring.prefix,
     )
     try:
         # Everything starts at once: importing takes longer than migrating, and a service needs no table to import.

@@ -108,6 +108,12 @@ def _describe(running: RunningStage, dataset: Dataset) -> dict[str, object]:
         token = issue_token(user, running.secrets.jwt, lifetime_seconds=TOKEN_SECONDS)
         return {"userId": user.user_id, "email": user.email, "password": PASSWORD, "token": token}
 
+    servers = running.infrastructure
+    kafka = (
+        {"kafka": {"bootstrap": servers.kafka_bootstrap, "prefix": f"{running.prefix}."}}
+        if Component.KAFKA in running.stage.infrastructure
+        else {}
+    )
     return {
         "stage": running.stage.id,
         "gateway": running.gateway_url,
@@ -119,6 +125,7 @@ def _describe(running: RunningStage, dataset: Dataset) -> dict[str, object]:
         },
         "sellerCode": running.secrets.seller_code,
         "managerCode": running.secrets.manager_code,
+        **kafka,
     }
 
 

@@ -114,7 +114,7 @@ class OrderMachine(RuleBasedStateMachine):
         make = self.shop.make
         self.schedule = type(self).new_show()
         self.people: dict[str, Api] = {name: make.person() for name in BUYERS} | {MANAGER: make.person(Role.MANAGER)}
-        self.model = Model()
+        self.model = Model(refunds_later=self.shop.refunds_later)
         self.kept: dict[tuple[str, str], Kept] = {}
         self.agreed = False
 

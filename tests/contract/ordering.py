@@ -12,9 +12,9 @@ import httpx
 
 from harness.launch import RunningStage
 from payment_simulator.schema import open_for_reading
-from tests.contract.client import Api
+from tests.contract.client import Api, refused, succeeded
 from tests.contract.making import Maker
-from tests.polling import until
+from tests.polling import SECONDS, until
 
 BOOKINGS = "/order-service/bookings"
 PAYMENTS = "/order-service/payments"
@@ -95,20 +95,41 @@ class Shop:
         assert buyer.patch(COMPLETE, checkout.body) == {}
         return booking_ids, checkout
 
+    @property
+    def refunds_later(self) -> bool:
+        """Whether a cancellation is answered before the provider is asked for the refund."""
+        return "canceller" in self.platform.stage.workers
+
     def cancel(self, caller: Api, booking_id: int) -> httpx.Response:
         return caller.send("PATCH", f"{BOOKINGS}/cancel/{booking_id}")
 
+    def begun(self, answer: httpx.Response) -> None:
+        """The cancellation happens, but the provider has not refunded it: to who waits for that, 503."""
+        if self.refunds_later:
+            assert succeeded(answer) == {}
+            return
+        refused(answer, 503, 5000)
+        assert int(answer.headers["retry-after"]) >= 1
+
+    def ends(self, booking_ids: Sequence[int], status: str) -> bool:
+        """Whether all bookings come to that status: at once, if who has canceled them has waited for it."""
+        wanted = [status] * len(booking_ids)
+        return until(lambda: self.bookings(booking_ids) == wanted, SECONDS if self.refunds_later else 0)
+
     def bookings(self, booking_ids: Sequence[int]) -> list[str]:
         """The status of each."""
+        self._await_refunds()
         query = "SELECT status FROM bookings WHERE id = ANY(%s) ORDER BY id"
         return [row["status"] for row in self.make.rows("order", query, list(booking_ids))]
 
     def payment_status(self, payment_id: int) -> str:
+        self._await_refunds()
         (row,) = self.make.rows("order", "SELECT status FROM payments WHERE id = %s", payment_id)
         return str(row["status"])
 
-    def refunds(self, payment_id: int) -> list[tuple[int, int, str]]:
+    def refunds(self, payment_id: int) -> list[tuple[int | None, int, str]]:
         """Booking, amount and status of each refund that order-service knows of."""
+        self._await_refunds()
         query = "SELECT booking_id, amount, status FROM refunds WHERE payment_id = %s ORDER BY booking_id"
         rows = self.make.rows("order", query, payment_id)
         return [(row["booking_id"], row["amount"], row["status"]) for row in rows]
@@ -120,7 +141,17 @@ class Shop:
 
     def given_back(self, checkout: Checkout) -> list[int]:
         """The amounts that the provider has given back."""
+        self._await_refunds()
+        return self.given_back_by_now(checkout)
+
+    def given_back_by_now(self, checkout: Checkout) -> list[int]:
+        """The same, even if some of it is still to come."""
         return self._ledger("SELECT amount FROM cancels WHERE payment_key = ? ORDER BY number", checkout)
+
+    def _await_refunds(self) -> None:
+        """Where they come after the answer: returns when the provider has been asked for each, whatever it said."""
+        query = "SELECT 1 FROM refunds WHERE status = 'REQUESTED' AND problem IS NULL LIMIT 1"
+        assert not self.refunds_later or until(lambda: self.make.rows("order", query) == [])
 
     def _ledger(self, query: str, checkout: Checkout) -> list[int]:
         with closing(open_for_reading(self.platform.ledger)) as ledger:

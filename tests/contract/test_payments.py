@@ -272,6 +272,7 @@ def test_only_a_canceled_payment_is_deleted_and_by_managers_only(
     buyer.refused(400, 4006, "PATCH", COMPLETE, json=declined.body)
     manager.refused(400, 4002, "DELETE", f"{PAYMENTS}/{declined.payment_id}")
     assert buyer.patch(path, None) == {}
+    assert shop.payment_status(checkout.payment_id) == "CANCELED"
 
     assert manager.delete(path) == {}
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from common.identity import IdentitySigner
 from common.service import bounded, build_api
 from concert.api import concerts, internal, schedules, venues
+from concert.front import Front
 from concert.resources import Resources
 from concert.settings import ConcertSettings
 
@@ -19,7 +20,8 @@ def create_app(settings: ConcertSettings) -> ASGIApp:
     """The whole service: identity and limits at its boundary, the API behind it."""
     signer = IdentitySigner(settings.identity_key.get_secret_value())
     resources = Resources.of(settings, signer)
-    return bounded(create_api(resources), settings, signer, checks=[resources.database.check])
+    front = Front(create_api(resources), resources.cache)
+    return bounded(front, settings, signer, checks=[resources.database.check])
 
 
 def create_api(resources: Resources) -> FastAPI:

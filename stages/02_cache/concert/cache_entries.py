@@ -33,22 +33,16 @@ class Found(StrEnum):
     SHARED = "shared"  # none yet, but somebody is loading it
     OUTDATED = "outdated"  # of another generation: something has been written since
     DISPLACED = "displaced"  # of another key, which has the same slot
+    BYPASS = "bypass"  # nobody knows: the server does not answer, or something is being changed
     UNREADABLE = "unreadable"  # corrupt, of another type, or of another version of the type
 
 
 class Kind(Generic[T]):
-    """A kind of entry: the type of its values, and for how long they may be served.
-
-    Attributes:
-        name: what it is called in keys and metrics.
-        seconds: the age, counted from when the value began to be loaded, at which an entry is served no longer.
-    """
+    """A kind of entry: its name in keys and metrics, the type of its values, and the age (in ``seconds`` from when a
+    value began to be loaded) at which they are served no longer."""
 
     def __init__(self, name: str, shape: type[T], *, seconds: float) -> None:
-        """
-        Args:
-            shape: the type of a value, all of its parameters given: ``Page[ConcertView]``.
-        """
+        """``shape`` is the type of a value, all of its parameters given: ``Page[ConcertView]``."""
         self.name = name
         self.seconds = seconds
         self._adapter: TypeAdapter[T] = TypeAdapter(shape)
@@ -56,21 +50,13 @@ class Kind(Generic[T]):
         self._type = _MAGIC + blake2b(described.encode(), digest_size=8).digest()
 
     def encode(self, value: T) -> bytes:
-        """The JSON of ``value``, as it goes over the wire.
-
-        Raises:
-            ValueError: ``value`` is not of this kind's type.
-        """
+        """The JSON of ``value``, as it goes over the wire. A ValueError if it is of another type."""
         body = self._adapter.dump_json(value, by_alias=True, warnings="error")
         self.decode(body)  # pydantic writes any model for any other, and null for anything, without a warning
         return body
 
     def decode(self, body: bytes) -> T:
-        """The value whose JSON is ``body``: of the same type, with elements of the same type, and equal.
-
-        Raises:
-            pydantic.ValidationError: it is not the JSON of a value of this kind.
-        """
+        """The value whose JSON is ``body``: of the same type, with elements of the same type, and equal."""
         return self._adapter.validate_json(body)
 
     def digest(self, key: object) -> bytes:

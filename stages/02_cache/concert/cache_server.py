@@ -27,11 +27,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Stands in place of a generation while a change is being committed.
-CHANGING = b"changing"
-
-# What one command asks for at most, so that it keeps neither the server nor the event loop from everybody else.
-_BATCH = 64
+# In place of a generation: a change is being committed, or the server does not answer.
+UNSURE = b"changing"
 
 _PROBE_SECONDS = 1.0
 
@@ -44,12 +41,7 @@ class CacheDown(Exception):
 
 
 class CacheServer:
-    """The connections, and the judgement whether they are worth using: a circuit breaker that opens at one failure.
-
-    While it is open nothing is asked; a probe in the background closes it again.
-    """
-
-    _loop: asyncio.AbstractEventLoop
+    """The connections, behind a circuit breaker: one failure opens it, and a probe in the background closes it."""
 
     def __init__(self, settings: ConcertSettings) -> None:
         self._redis: Redis = Redis.from_url(
@@ -71,7 +63,6 @@ class CacheServer:
 
     async def open(self) -> None:
         """Must run on the event loop that will use it. A server that does not answer is no reason not to start."""
-        self._loop = asyncio.get_running_loop()
         await self._probe()
         self._run("watch", self._watch)
 
@@ -87,14 +78,11 @@ class CacheServer:
 
         Whoever asks while a command is under way is served by the next one, together with everybody else who does:
         under load one command answers dozens of requests, and costs each a few microseconds instead of fifty.
-
-        Raises:
-            CacheDown: there is no answer.
         """
         if not self._is_up:
-            raise CacheDown
+            return UNSURE, None
         if slot not in self._asking:
-            self._asking[slot] = self._loop.create_future()
+            self._asking[slot] = asyncio.get_running_loop().create_future()
             self._run("ask", self._ask)
         return await asyncio.shield(self._asking[slot])
 
@@ -112,7 +100,7 @@ class CacheServer:
 
         If that never comes, because whoever made the change died, this mark expires and a new generation begins.
         """
-        await self._tell(CHANGING, self._change_ms)
+        await self._tell(UNSURE, self._change_ms)
 
     async def new_generation(self) -> None:
         """All that is stored becomes void."""
@@ -127,8 +115,8 @@ class CacheServer:
 
     async def _ask(self) -> None:
         while self._asking:
-            waiting = {slot: self._asking.pop(slot) for slot in list(self._asking)[:_BATCH]}
-            stored: dict[str, Stored] = {}
+            waiting, self._asking = self._asking, {}
+            stored: dict[str, Stored] = dict.fromkeys(waiting, (UNSURE, None))
             try:
                 if self._is_up:
                     keys = [self._generation_key, *(self._prefix + slot for slot in waiting)]
@@ -142,16 +130,13 @@ class CacheServer:
                 pass  # as for those who ask while it is down
             finally:
                 for slot, answer in waiting.items():
-                    if slot in stored:
-                        answer.set_result(stored[slot])
-                    else:
-                        answer.set_exception(CacheDown())
+                    answer.set_result(stored[slot])
 
     async def _store(self) -> None:
         while self._storing:
             pipeline = self._redis.pipeline(transaction=False)
-            for slot in list(self._storing)[:_BATCH]:
-                entry, expires = self._storing.pop(slot)
+            storing, self._storing = self._storing, {}
+            for slot, (entry, expires) in storing.items():
                 pipeline.set(self._prefix + slot, entry, pxat=int(expires * 1000))
             with suppress(CacheDown):
                 await self._answer(pipeline.execute())
@@ -189,4 +174,4 @@ class CacheServer:
         """Runs ``work`` in the background, unless it is running."""
         task = self._tasks.get(name)
         if task is None or task.done():
-            self._tasks[name] = self._loop.create_task(work())
+            self._tasks[name] = asyncio.create_task(work())

@@ -19,17 +19,10 @@ from common.errors import (
 from common.fields import Fields
 from common.identity import require_user
 from common.paging import Page, PageQuery, PageRequest
-from concert.cache_entries import Kind
 from concert.models import Concert, Schedule
 from concert.resources import Resources
 from concert.schemas import ConcertDetailView, ConcertPatch, ConcertRequest, ConcertScheduleView, ConcertView
 from concert.stranding import delete_with_schedules, refuse_if_booked
-
-# Every change makes what is remembered void. The time says for how long that is kept for which nobody asks, and what
-# is served if a change cannot tell the cache server while others can still ask it.
-_PAGE = Kind("concert-page", Page[ConcertView], seconds=60)
-_SEARCH = Kind("concert-search", list[ConcertView], seconds=60)
-_DETAIL = Kind("concert", ConcertDetailView, seconds=60)
 
 _FIELDS = Fields(
     ConcertView,
@@ -56,14 +49,13 @@ _SCHEDULES = (
 )
 
 
-async def page(resources: Resources, request: PageRequest) -> bytes:
-    """One page of all concerts, as JSON.
+async def page(resources: Resources, request: PageRequest) -> Page[ConcertView]:
+    """One page of all concerts.
 
     Raises:
         InvalidInput: an ordering by an unknown field.
     """
-    key = (request.page, request.size, *request.sort)
-    return await resources.cache.json(_PAGE, key, lambda: _PAGES.page(resources.database, request))
+    return await _PAGES.page(resources.database, request)
 
 
 async def one(resources: Resources, concert_id: int) -> ConcertView:
@@ -77,16 +69,12 @@ async def one(resources: Resources, concert_id: int) -> ConcertView:
     return found[0]
 
 
-async def detail(resources: Resources, concert_id: int) -> bytes:
-    """A concert with its schedules, the earliest first, as JSON.
+async def detail(resources: Resources, concert_id: int) -> ConcertDetailView:
+    """A concert with its schedules, the earliest first.
 
     Raises:
         ConcertNotFound: there is no such concert.
     """
-    return await resources.cache.json(_DETAIL, concert_id, lambda: _read_detail(resources, concert_id))
-
-
-async def _read_detail(resources: Resources, concert_id: int) -> ConcertDetailView:
     async with resources.database.autocommit() as connection:
         concert = (await connection.execute(_BY_ID, {"concert_id": concert_id})).mappings().one_or_none()
         if concert is None:
@@ -104,11 +92,6 @@ async def with_ids(resources: Resources, ids: Sequence[int]) -> list[ConcertView
 async def of_seller(resources: Resources, seller_id: int) -> list[ConcertView]:
     """What a seller puts on."""
     return await resources.database.views(ConcertView, _BY_SELLER, seller_id=seller_id)
-
-
-async def search(resources: Resources, word: str) -> bytes:
-    """The concerts whose name contains ``word``, ignoring case, as JSON."""
-    return await resources.cache.json(_SEARCH, word, lambda: named(resources, word))
 
 
 async def named(resources: Resources, word: str, seller_id: int | None = None) -> list[ConcertView]:

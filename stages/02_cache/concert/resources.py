@@ -1,4 +1,4 @@
-"""What lives as long as the process: settings, database pool, cache, the connection to order-service."""
+"""What lives as long as the process: settings, database pool, the connection to order-service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Resources:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """The transaction of a change: every one of this service's is made in here, and makes the cache void.
+        """The transaction of a change: every one of this service's is made in here.
 
         Raises:
             ServiceUnavailable: no database connection became free in time.

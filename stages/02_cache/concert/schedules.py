@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Rows
 from common.errors import ScheduleNotFound, VenueNotFound
+from concert.cache import Place
 from concert.cache_entries import Kind
 from concert.concerts import lock_own, refuse_outside
 from concert.models import Concert, Schedule, Venue
@@ -25,8 +26,6 @@ from concert.schemas import (
 )
 from concert.stranding import refuse_if_booked, refuse_if_seats_vanish
 
-# Bookings are made elsewhere and make nothing void here: a seat map is at most a second old.
-_SEATS = Kind("seats", SeatLookupView, seconds=1)
 _SCHEDULE = Kind("schedule", ScheduleDetailView, seconds=60)
 
 _IN_VENUE = (
@@ -52,17 +51,13 @@ _DETAIL = _IN_VENUE.join(Concert, Concert.id == Schedule.concert_id).add_columns
 )
 
 
-async def seats(resources: Resources, schedule_id: int) -> bytes:
-    """A schedule, its venue's size, and the seats that can not be booked now, as JSON.
+async def seats(resources: Resources, schedule_id: int) -> SeatLookupView:
+    """A schedule, its venue's size, and the seats that can not be booked now.
 
     Raises:
         ScheduleNotFound: there is no such schedule.
         ServiceUnavailable: order-service does not answer.
     """
-    return await resources.cache.json(_SEATS, schedule_id, lambda: _look_up_seats(resources, schedule_id))
-
-
-async def _look_up_seats(resources: Resources, schedule_id: int) -> SeatLookupView:
     # Neither question needs the other's answer. One of them is asked in a task of its own; two would cost more.
     asking = asyncio.create_task(resources.orders.taken_seats(schedule_id))
     try:
@@ -88,7 +83,7 @@ async def detail(resources: Resources, schedule_id: int) -> bytes:
     Raises:
         ScheduleNotFound: there is no such schedule.
     """
-    return await resources.cache.json(_SCHEDULE, schedule_id, lambda: _read_detail(resources, schedule_id))
+    return await resources.cache.json(Place.of(_SCHEDULE, schedule_id), lambda: _read_detail(resources, schedule_id))
 
 
 async def _read_detail(resources: Resources, schedule_id: int) -> ScheduleDetailView:

@@ -17,8 +17,10 @@ from common.errors import (
 from common.identity import Role
 from common.openapi import STRANGERS, allow, documented
 from common.paging import Page, Paging
-from common.wire import Envelope, Id, Nothing, Text, ok, ok_bytes
+from common.wire import Envelope, Id, Nothing, Text, ok
 from concert import concerts
+from concert.cache_entries import Kind
+from concert.front import remembered
 from concert.resources import resources
 from concert.schemas import ConcertDetailView, ConcertPatch, ConcertRequest, ConcertView
 
@@ -27,17 +29,23 @@ router = APIRouter(prefix="/concerts", tags=["concerts"])
 ConcertId = Annotated[Id, Path(alias="concertId")]
 SELLERS = [allow(Role.SELLER, Role.MANAGER)]
 
+# Every change makes them void; the seconds are the most that an outage can make them old (docs/decisions/0006).
+PAGE = Kind("concert-page", Page[ConcertView], seconds=60)
+SEARCH = Kind("concert-search", list[ConcertView], seconds=60)
+DETAIL = Kind("concert", ConcertDetailView, seconds=60)
+
 
 @router.get("", response_model=Envelope[Page[ConcertView]], responses=documented(refuses=STRANGERS))
 async def list_concerts(request: Request, paging: Paging) -> Response:
     """One page of all concerts; sort by any field of a concert but its image."""
-    return ok_bytes(await concerts.page(resources(request), paging))
+    key = (paging.page, paging.size, *paging.sort)
+    return await remembered(request, PAGE, key, lambda: concerts.page(resources(request), paging))
 
 
 @router.get("/search", response_model=Envelope[list[ConcertView]], responses=documented(refuses=STRANGERS))
 async def search_concerts(request: Request, name: Annotated[Text, Query(alias="concert-name")]) -> Response:
     """The concerts whose name contains the word, ignoring case."""
-    return ok_bytes(await concerts.search(resources(request), name))
+    return await remembered(request, SEARCH, name, lambda: concerts.named(resources(request), name))
 
 
 @router.get(
@@ -47,7 +55,7 @@ async def search_concerts(request: Request, name: Annotated[Text, Query(alias="c
 )
 async def get_concert(request: Request, concert_id: ConcertId) -> Response:
     """One concert with its schedules."""
-    return ok_bytes(await concerts.detail(resources(request), concert_id))
+    return await remembered(request, DETAIL, concert_id, lambda: concerts.detail(resources(request), concert_id))
 
 
 @router.post("", response_model=Envelope[ConcertView], responses=documented(), dependencies=SELLERS)

@@ -18,8 +18,10 @@ from common.errors import (
 )
 from common.identity import Role
 from common.openapi import STRANGERS, allow, documented
-from common.wire import Envelope, Id, Nothing, ok, ok_bytes
+from common.wire import Envelope, Id, Nothing, ok
 from concert import schedules
+from concert.cache_entries import Kind
+from concert.front import remembered
 from concert.resources import resources
 from concert.schemas import SchedulePatch, ScheduleRequest, ScheduleView, SeatLookupView
 
@@ -27,6 +29,9 @@ router = APIRouter(prefix="/schedules", tags=["schedules"])
 
 ScheduleId = Annotated[Id, Path(alias="scheduleId")]
 SELLERS = [allow(Role.SELLER, Role.MANAGER)]
+
+# Bookings are made elsewhere and make nothing void here: a seat map is at most a second old.
+SEATS = Kind("seats", SeatLookupView, seconds=1)
 
 
 @router.get(
@@ -36,7 +41,7 @@ SELLERS = [allow(Role.SELLER, Role.MANAGER)]
 )
 async def look_up_seats(request: Request, schedule_id: ScheduleId) -> Response:
     """A schedule, its venue's size, and the seats that can not be booked now."""
-    return ok_bytes(await schedules.seats(resources(request), schedule_id))
+    return await remembered(request, SEATS, schedule_id, lambda: schedules.seats(resources(request), schedule_id))
 
 
 @router.post(

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
-from concert.cache import Cache
+from concert.cache import Cache, Place
 from concert.cache_entries import Kind
 from concert.settings import ConcertSettings
 
@@ -51,7 +51,7 @@ class Ground:
 
     async def number(self, source: Source, key: object = "key") -> int:
         """What the cache gives for ``key``, once whatever it wants to store is stored."""
-        body = await self.cache.json(NUMBERS, key, source.load)
+        body = await self.cache.json(Place.of(NUMBERS, key), source.load)
         await self.settled()
         return NUMBERS.decode(body)
 

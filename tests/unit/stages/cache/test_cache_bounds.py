@@ -9,7 +9,7 @@ import time
 import pytest
 
 from concert import cache
-from concert.cache import MAX_BODY_BYTES
+from concert.cache import MAX_BODY_BYTES, Place
 from concert.cache_entries import Found, Kind
 from harness.provision import Infrastructure
 from tests.unit.stages.cache.remembering import NUMBERS, Source, counted, remembering, until
@@ -77,14 +77,14 @@ def test_a_slow_load_is_given_to_nobody_who_comes_too_late(servers: Infrastructu
             await ground.number(source, "to have a generation")
             source.hold()
             began = time.monotonic()
-            slow = asyncio.create_task(ground.cache.json(BRIEF, "key", source.load))
+            slow = asyncio.create_task(ground.cache.json(Place.of(BRIEF, "key"), source.load))
             await source.reached(2)
             source.value = 2
             others = []
             while time.monotonic() < began + BRIEF.seconds:
-                others.append(asyncio.create_task(ground.cache.json(BRIEF, "key", source.load)))
+                others.append(asyncio.create_task(ground.cache.json(Place.of(BRIEF, "key"), source.load)))
                 await asyncio.sleep(0.05)
-            late = asyncio.create_task(ground.cache.json(BRIEF, "key", source.load))
+            late = asyncio.create_task(ground.cache.json(Place.of(BRIEF, "key"), source.load))
             await source.reached(3)
             source.release()
             assert await slow == b"1"
@@ -104,7 +104,7 @@ def test_what_is_remembered_is_given_up_in_time(servers: Infrastructure) -> None
             over = time.monotonic() + 1.7
             replaced: dict[int, float] = {}
             while (now := time.monotonic()) < over:
-                value = int(await ground.cache.json(BRIEF, "key", source.load))
+                value = int(await ground.cache.json(Place.of(BRIEF, "key"), source.load))
                 if value < source.value:
                     assert now < replaced[value] + BRIEF.seconds + DELIVERY_SECONDS
                 else:
@@ -130,7 +130,7 @@ def test_an_answer_that_is_too_large_is_given_and_not_stored(
 
             before = len(await ground.entries())
             for _ in range(2):
-                assert await ground.cache.json(TEXTS, "key", load) == f'"{text}"'.encode()
+                assert await ground.cache.json(Place.of(TEXTS, "key"), load) == f'"{text}"'.encode()
                 await ground.settled()
             assert len(await ground.entries()) == before + is_stored
 
@@ -153,7 +153,7 @@ def test_thousands_of_keys_share_the_slots_and_none_is_given_what_is_anothers(
                     return number
 
                 key = (number, 20, f"word {number}")
-                assert NUMBERS.decode(await ground.cache.json(NUMBERS, key, load)) == number
+                assert NUMBERS.decode(await ground.cache.json(Place.of(NUMBERS, key), load)) == number
 
             for _ in range(3):
                 for first in range(0, 2000, 100):
@@ -180,7 +180,7 @@ def test_a_failure_is_given_to_all_who_wait_and_not_remembered(servers: Infrastr
                 await gate.wait()
                 raise LookupError("no such concert")
 
-            waiting = [asyncio.create_task(ground.cache.json(NUMBERS, "key", fail)) for _ in range(20)]
+            waiting = [asyncio.create_task(ground.cache.json(Place.of(NUMBERS, "key"), fail)) for _ in range(20)]
             shared = counted("shared")
             await until(lambda: reached(shared + 19))
             gate.set()
@@ -226,7 +226,9 @@ def test_a_thousand_at_once_are_one_load(servers: Infrastructure) -> None:
             source = Source(1)
             await ground.number(source, "to have a generation")
             source.hold()
-            asking = [asyncio.create_task(ground.cache.json(NUMBERS, "key", source.load)) for _ in range(1000)]
+            asking = [
+                asyncio.create_task(ground.cache.json(Place.of(NUMBERS, "key"), source.load)) for _ in range(1000)
+            ]
             await source.reached(2)
             source.release()
             assert set(await asyncio.gather(*asking)) == {b"1"}
@@ -245,9 +247,11 @@ def test_whoever_asks_while_it_is_loaded_does_not_load_it_again(servers: Infrast
             for key in range(20):
                 source.loads = 0
                 source.hold()
-                first = asyncio.create_task(ground.cache.json(NUMBERS, key, source.load))
+                first = asyncio.create_task(ground.cache.json(Place.of(NUMBERS, key), source.load))
                 await source.reached(1)
-                others = [asyncio.create_task(ground.cache.json(NUMBERS, key, source.load)) for _ in range(50)]
+                others = [
+                    asyncio.create_task(ground.cache.json(Place.of(NUMBERS, key), source.load)) for _ in range(50)
+                ]
                 await asyncio.sleep(0)
                 source.release()
                 await asyncio.gather(first, *others)
@@ -264,7 +268,9 @@ def test_a_thousand_first_ones_of_a_cold_cache_are_one_load(servers: Infrastruct
         async with remembering(servers.redis_url, cache_seconds=0.5) as ground:
             source = Source(1)
             source.hold()
-            asking = [asyncio.create_task(ground.cache.json(NUMBERS, "key", source.load)) for _ in range(1000)]
+            asking = [
+                asyncio.create_task(ground.cache.json(Place.of(NUMBERS, "key"), source.load)) for _ in range(1000)
+            ]
             await source.reached(1)
             await asyncio.sleep(0.2)
             source.release()

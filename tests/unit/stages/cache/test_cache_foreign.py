@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from concert.cache import SLOTS
+from concert.cache import SLOTS, Place
 from concert.cache_entries import Found
 from harness.provision import Infrastructure
 from tests.unit.stages.cache.remembering import NUMBERS, Ground, Source, counted, heals, remembering, until
@@ -51,7 +51,7 @@ def test_a_foreign_entry_is_removed_also_where_nothing_takes_its_place(servers: 
                 raise LookupError
 
             with pytest.raises(LookupError):
-                await ground.cache.json(NUMBERS, "key", fail)
+                await ground.cache.json(Place.of(NUMBERS, "key"), fail)
             await ground.settled()
             assert not await ground.redis.exists(slot_key(ground))
 

@@ -6,8 +6,9 @@ import asyncio
 import random
 import time
 
+from concert.cache import Place
 from concert.cache_entries import Found
-from concert.cache_server import CHANGING
+from concert.cache_server import UNSURE
 from harness.provision import Infrastructure
 from tests.unit.stages.cache.remembering import NUMBERS, Ground, Source, counted, heals, remembering
 
@@ -164,7 +165,7 @@ def test_a_process_that_dies_before_it_says_that_it_is_done(servers: Infrastruct
             source.value = 2
             began = time.monotonic()
             assert 0 < await ground.redis.pttl(ground.generation_key) <= 300
-            while await ground.redis.get(ground.generation_key) == CHANGING:
+            while await ground.redis.get(ground.generation_key) == UNSURE:
                 assert await ground.number(source) == 2
                 assert time.monotonic() < began + 10
             # The generation is none of those that were: what was stored before the change stays void.
@@ -215,7 +216,7 @@ def test_readers_and_writers_at_random(servers: Infrastructure) -> None:
                 while time.monotonic() < over:
                     key = chance.randrange(4)
                     known = acknowledged[key]
-                    value = NUMBERS.decode(await ground.cache.json(NUMBERS, key, load))
+                    value = NUMBERS.decode(await ground.cache.json(Place.of(NUMBERS, key), load))
                     assert known <= value <= current[key]
                     reads += 1
 

@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from common.wire import INT64_MAX, WireModel
-from concert import concerts, schedules
+from concert import schedules
+from concert.api import concerts
+from concert.api import schedules as schedule_calls
 from concert.cache_entries import Kind
 
 KINDS: dict[str, Kind[Any]] = {
-    kind.name: kind for module in (concerts, schedules) for kind in vars(module).values() if isinstance(kind, Kind)
+    kind.name: kind
+    for module in (concerts, schedules, schedule_calls)
+    for kind in vars(module).values()
+    if isinstance(kind, Kind)
 }
 
 

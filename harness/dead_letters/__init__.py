@@ -1,0 +1,1 @@
+"""Cancellations that could not be done: looked at, and replayed, on a running stage."""

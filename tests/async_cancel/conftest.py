@@ -1,0 +1,141 @@
+"""A stage with a canceller, on servers of its own: Kafka is killed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from harness.launch import Secrets, launch
+from harness.launch.environment import DATABASES
+from harness.provision import Component, Infrastructure, create_database, provision
+from harness.stages.manifest import Stage
+from harness.supervise import Supervisor
+from tests.async_cancel.stage_hall import Hall
+from tests.conftest import STAGES
+from tests.contract.making import making
+from tests.contract.ordering import shopping
+from tests.faults.cell import Ground, Struck
+
+WORKER = "canceller"
+
+OVERRIDES = {"ORDER_PROVIDER_SECONDS": "1", "ORDER_SWEEP_SECONDS": "0.2"}
+
+# A fault finds refunds under way.
+LOADED = {"PAYMENT_LATENCY_MEDIAN_MS": "100", "ORDER_PROVIDER_SECONDS": "3", "ORDER_SWEEP_SECONDS": "0.2"}
+
+_told = pytest.StashKey[list[str]]()
+
+# Trimmed while the tests run; that it is gone is looked at in the end.
+LITTER = """
+    INSERT INTO outbox (key, body, request_id, created_at, published_at)
+    SELECT 'litter', '{}', 'litter', now() - age, now() - age
+    FROM (VALUES (interval '2 hours'), (interval '61 minutes'), (interval '30 minutes')) AS litter(age)
+    RETURNING id
+"""
+
+
+@pytest.fixture(
+    scope="package", params=[stage for stage in STAGES if WORKER in stage.workers], ids=lambda stage: stage.id
+)
+def async_stage(request: pytest.FixtureRequest) -> Stage:
+    """Each stage that refunds later."""
+    chosen: Stage = request.param
+    return chosen
+
+
+@pytest.fixture(scope="package")
+def servers(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
+    """Nobody else's servers are in the line of fire."""
+    logs = tmp_path_factory.mktemp("async-servers")
+    with provision("embedded", supervisor, log_folder=logs, report=print) as own:
+        own.ensure(Component.POSTGRES, Component.KAFKA)
+        yield own
+
+
+@pytest.fixture(scope="module")
+def ground(
+    async_stage: Stage,
+    servers: Infrastructure,
+    supervisor: Supervisor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Ground]:
+    """The stage once more, for the harness's load."""
+    servers.ensure(*(Component(name) for name in async_stage.infrastructure))
+    folder = tmp_path_factory.mktemp(f"async-load-{async_stage.id}")
+    with launch(
+        async_stage,
+        servers,
+        supervisor,
+        database_urls={
+            package: create_database(servers, f"load_{async_stage.id[:2]}_{name}")
+            for package, name in DATABASES.items()
+        },
+        secrets=Secrets(),
+        log_folder=folder / "logs",
+        overrides=LOADED,
+    ) as running:
+        yield Ground(running, folder)
+
+
+@pytest.fixture
+def tell(ground: Ground, pytestconfig: pytest.Config) -> Iterator[None]:
+    """What came of the faults of a test is told at the end, if it went well."""
+    before = len(ground.cells)
+    yield
+    pytestconfig.stash.setdefault(_told, []).extend(_story(cell) for cell in ground.cells[before:])
+
+
+def _story(cell: Struck) -> str:
+    """What was struck, and when everything was as it should be again."""
+    last = cell.result.faults[-1]
+    assert last.began is not None
+    assert last.ended is not None
+    with psycopg.connect(cell.state.database_urls["order"]) as database:
+        query = "SELECT extract(epoch FROM max(updated_at))::float FROM bookings WHERE status = 'CANCELED'"
+        (done,) = database.execute(query).fetchone() or (0.0,)
+    over = cell.struck_at + last.ended - (cell.result.faults[0].began or 0.0)
+    faults = ", ".join(str(run.fault) for run in cell.result.faults)
+    return (
+        f"{faults}: everybody answered {cell.back_after:.1f} s after it, the last refund {max(0.0, done - over):.1f} s "
+        f"after it was over; {cell.result.load.failed:,} of {sum(cell.outcomes.values()):,} requests failed"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Time to recover."""
+    stories = config.stash.get(_told, [])
+    if stories:
+        terminalreporter.section("cancellation under faults")
+        for story in stories:
+            terminalreporter.write_line(story)
+
+
+@pytest.fixture(scope="package")
+def hall(
+    async_stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hall]:
+    """A show on sale on a stage of its own, whose provider answers at once."""
+    servers.ensure(*(Component(name) for name in async_stage.infrastructure))
+    logs = tmp_path_factory.mktemp(f"async-{async_stage.id}")
+    names = {package: f"async_{async_stage.id[:2]}_{name}" for package, name in DATABASES.items()}
+    with (
+        launch(
+            async_stage,
+            servers,
+            supervisor,
+            database_urls={package: create_database(servers, name) for package, name in names.items()},
+            secrets=Secrets(),
+            log_folder=logs,
+            overrides=OVERRIDES,
+        ) as running,
+        httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+        making(running, client) as maker,
+        shopping(maker) as shop,
+    ):
+        maker.rows("order", LITTER)
+        told = {name: psutil.Process(processes[0].pid).environ() for name, processes in running.processes.items()}
+        yield Hall(shop, logs, told)
