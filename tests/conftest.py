@@ -21,6 +21,15 @@ STAGE_ON_PATH = find_stage(os.environ.get("FORTICKETS_STAGE", STAGES[0].id))
 sys.path.insert(0, str(STAGE_ON_PATH.folder))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups for ``-n``: one worker runs all tests of a folder on one stage, as they share its running processes."""
+    for item in items:
+        folder = item.path.relative_to(item.config.rootpath).parts[:-1]
+        stage = item.callspec.params.get("stage") if hasattr(item, "callspec") else None
+        own = stage.id if isinstance(stage, Stage) else "any"
+        item.add_marker(pytest.mark.xdist_group("-".join([*folder, own])))
+
+
 @pytest.fixture(scope="session")
 def supervisor() -> Iterator[Supervisor]:
     """Owns every process that the tests start."""

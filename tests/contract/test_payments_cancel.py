@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import create_engine
 
 from common.identity import Role
 from tests.contract.client import Api, outcome
@@ -176,3 +177,20 @@ def test_cancelling_while_the_card_is_declined_ends_without_money(shop: Shop, bu
 def _is_confirming(shop: Shop, payment_id: int) -> bool:
     query = "SELECT confirm_due_at FROM payments WHERE id = %s"
     return shop.make.rows("order", query, payment_id)[0]["confirm_due_at"] is not None
+
+
+def test_finishing_a_refund_twice_leaves_the_payment_of_the_others_alone(shop: Shop, buyer: Api) -> None:
+    """A request, a worker and a consumer may come to its end at once."""
+    from order.refunds import _DONE
+
+    (first, second), checkout = shop.buy(buyer, 2)
+    shop.cancel(buyer, first)
+    assert shop.ends([first], "CANCELED")
+    (refund,) = shop.make.rows("order", "SELECT id, transaction_key FROM refunds WHERE booking_id = %s", first)
+    engine = create_engine(shop.platform.database_urls["order"].replace("postgresql://", "postgresql+psycopg://"))
+    values = {"refund_id": refund["id"], "payment_id": checkout.payment_id, "transaction_key": "again"}
+    with engine.begin() as connection:
+        assert connection.execute(_DONE, values).all() == []
+    engine.dispose()
+    assert shop.payment_status(checkout.payment_id) == "COMPLETED"
+    assert shop.bookings([second]) == ["CONFIRMED"]

@@ -71,7 +71,7 @@ _DONE = text("""
         UPDATE bookings SET status = 'CANCELED', updated_at = now() WHERE id = (SELECT booking_id FROM refund)
     ), payment AS (
         UPDATE payments SET status = 'CANCELED', updated_at = now()
-        WHERE id = :payment_id AND status = 'COMPLETED' AND NOT EXISTS (
+        WHERE id = :payment_id AND status = 'COMPLETED' AND EXISTS (SELECT FROM refund) AND NOT EXISTS (
             SELECT FROM bookings
             WHERE payment_id = :payment_id AND status <> 'CANCELED' AND id <> (SELECT booking_id FROM refund)
         )
