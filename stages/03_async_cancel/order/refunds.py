@@ -31,13 +31,13 @@ _REQUEST = """
         RETURNING id, payment_id, price
     ), requested AS (
         INSERT INTO refunds (payment_id, booking_id, amount, idempotency_key, due_at, created_by, updated_by)
-        SELECT payment_id, id, price, 'refund-' || id, 'infinity', :caller, :caller FROM paid
+        SELECT payment_id, id, price, 'refund-' || id, '9999-12-31', :caller, :caller FROM paid
         RETURNING booking_id
     )
     INSERT INTO outbox (key, body, request_id)
     SELECT booking_id, json_build_object('bookingId', booking_id), :request_id FROM requested
 """
-_NEVER: ColumnElement[datetime] = literal_column("'infinity'")
+_NEVER: ColumnElement[datetime] = literal_column("'9999-12-31'")
 
 # Cancel what is paid, commit to giving it back, and say so, in one statement; what is not CONFIRMED is left as it is.
 # The worker that sweeps for due refunds leaves these alone: they are the consumer's.
