@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# More than this is written at once: joining copies, and beyond some ten kilobytes a copy costs what a call does.
+# More than this is written at once: joining copies, which is worth it for answers of the usual size.
 JOINED_BYTES = 32_768
 
 

@@ -9,15 +9,15 @@ import httpx
 import pytest
 
 from common.identity import IdentitySigner, Role
-from harness.launch import RunningStage, Secrets, launch
-from harness.launch.environment import DATABASES
-from harness.provision import Component, Infrastructure, create_database, drop_database
+from harness.launch import RunningStage
+from harness.provision import Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests.contract.client import Api
 from tests.contract.direct import Services
 from tests.contract.making import Maker, making
 from tests.contract.ordering import Shop, shopping
+from tests.own_stage import own_stage
 
 TIMEOUT_SECONDS = 20.0
 
@@ -84,22 +84,10 @@ def hasty(
     stage: Stage, infrastructure: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
     """A show on a stage of its own that waits for nothing: neither for buyers, nor for the provider."""
-    infrastructure.ensure(*(Component(name) for name in stage.infrastructure))
-    names = {package: f"hasty_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
     with (
-        launch(
-            stage,
-            infrastructure,
-            supervisor,
-            database_urls={package: create_database(infrastructure, name) for package, name in names.items()},
-            secrets=Secrets(),
-            log_folder=tmp_path_factory.mktemp(f"hasty-{stage.id}"),
-            overrides=HASTY,
-        ) as running,
+        own_stage("hasty", stage, infrastructure, supervisor, tmp_path_factory, HASTY) as running,
         httpx.Client(base_url=running.gateway_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client,
         making(running, client) as maker,
         shopping(maker) as open_shop,
     ):
         yield open_shop
-    for name in names.values():
-        drop_database(infrastructure, name)

@@ -18,9 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, initialize, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from harness.launch import Secrets, launch
-from harness.launch.environment import DATABASES
-from harness.provision import Component, Infrastructure, create_database, drop_database
+from harness.provision import Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests.contract.machine_model import (
@@ -35,6 +33,7 @@ from tests.contract.machine_model import (
 from tests.contract.machines import OrderMachine, Request, buyers, callers, make_show
 from tests.contract.making import making
 from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Checkout, Shop, shopping
+from tests.own_stage import own_stage
 
 # Nothing expires unless a step makes it old, and the workers are at it at once.
 STEADY = {"ORDER_HOLD_SECONDS": "3600", "ORDER_SWEEP_SECONDS": "0.05", "ORDER_PROVIDER_SECONDS": "1"}
@@ -215,25 +214,13 @@ def steady(
     stage: Stage, infrastructure: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
     """A shop on a stage of its own, on which nothing happens but what a step brings about."""
-    infrastructure.ensure(*(Component(name) for name in stage.infrastructure))
-    names = {package: f"steady_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
     with (
-        launch(
-            stage,
-            infrastructure,
-            supervisor,
-            database_urls={package: create_database(infrastructure, name) for package, name in names.items()},
-            secrets=Secrets(),
-            log_folder=tmp_path_factory.mktemp(f"steady-{stage.id}"),
-            overrides=STEADY,
-        ) as running,
+        own_stage("steady", stage, infrastructure, supervisor, tmp_path_factory, STEADY) as running,
         httpx.Client(base_url=running.gateway_url, timeout=20, trust_env=False) as client,
         making(running, client) as maker,
         shopping(maker) as open_shop,
     ):
         yield open_shop
-    for name in names.values():
-        drop_database(infrastructure, name)
 
 
 # By hand, a failure is made as small as it goes before it is reported, and that takes its time.

@@ -22,7 +22,7 @@ from concert.settings import ConcertSettings
 # they displace one another, and the key space does not grow.
 SLOTS = 16_384
 
-# Larger answers (a page of 100 concerts has 25 kB) are not stored.
+# Larger answers (a page of 100 concerts has some 20 kB) are not stored.
 MAX_BODY_BYTES = 32_768
 
 Load = Callable[[], Awaitable[Any]]
