@@ -91,6 +91,7 @@ class Database:
         event.listen(self.engine.sync_engine, "do_connect", _connect)
         self._pool_size = settings.database_pool_size
         self._filled = False
+        self._checking = asyncio.Lock()
         self._places = asyncio.Semaphore(self._pool_size)
         self._wait_seconds = settings.database_pool_wait_seconds
         # A way to run synchronous SQLAlchemy on the event loop; nothing is ever done with the session itself.
@@ -173,7 +174,8 @@ class Database:
         Raises:
             Exception: whatever keeps the database from answering.
         """
-        async with AsyncExitStack() as held:
+        # One at a time: two that fill the pool would each wait for the connections that the other holds.
+        async with self._checking, AsyncExitStack() as held:
             for _ in range(1 if self._filled else self._pool_size):
                 connection = await held.enter_async_context(self.autocommit())
             await connection.execute(text("SELECT 1"))

@@ -3,13 +3,16 @@
 PACKAGE is ``gateway``, ``user``, ``concert`` or ``order``; its ``app.py`` offers ``create_app()``, its ``settings.py``
 ``load_settings()``. MODULE is another module of the package to serve in place of ``app``: a worker, which has the
 package's settings. On SIGTERM the process stops accepting, finishes the requests in flight, closes what it had open,
-and exits 0.
+and exits 0. An application that has something to do before it stops accepting, such as telling those who send requests
+here, puts it into its lifespan state (ASGI lifespan protocol) as ``before_shutdown``, a function that is awaited.
 """
 
 from __future__ import annotations
 
 import gc
+import logging
 import signal
+import socket
 import sys
 from importlib import import_module
 
@@ -26,6 +29,24 @@ GC_THRESHOLD = 20_000
 
 # Connections that may wait to be accepted; a burst of a thousand clients opens them all at once.
 BACKLOG = 4096
+
+STARTUP_FAILURE = 3  # as uvicorn itself has it
+
+
+logger = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which lets the application take its leave while it still answers."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        take_leave = self.lifespan.state.get("before_shutdown")
+        if take_leave is not None:
+            try:
+                await take_leave()
+            except Exception:  # the process ends all the same
+                logger.exception("before the shutdown")
+        await super().shutdown(sockets)
 
 
 def main(argv: list[str]) -> int:
@@ -47,7 +68,7 @@ def main(argv: list[str]) -> int:
     # uvicorn shuts down in order and then raises the signal once more, for whoever was there before it. Without this it
     # would kill the process before its exit handlers, and the last traces with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -63,7 +84,9 @@ def main(argv: list[str]) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
-    return 0
+    server = Server(config)
+    server.run()
+    return 0 if server.started else STARTUP_FAILURE
 
 
 if __name__ == "__main__":

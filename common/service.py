@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -34,16 +34,17 @@ from common.wire import failure
 
 logger = logging.getLogger(__name__)
 
-Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+# What it gives, if anything, becomes the lifespan state, in which common.serve looks for what to do before a shutdown.
+Lifespan = Callable[[], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 
 def build_api(title: str, routers: Sequence[APIRouter], lifespan: Lifespan) -> FastAPI:
     """The FastAPI application of a service, with every exception mapped to the contract's error table."""
 
     @asynccontextmanager
-    async def run(_: FastAPI) -> AsyncIterator[None]:
-        async with lifespan():
-            yield
+    async def run(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        async with lifespan() as state:
+            yield state or {}
 
     # Routes go straight on the application: a nested router costs every request a second search.
     routes = [route for router in routers for route in router.routes]
@@ -83,7 +84,7 @@ def bounded(
     )
 
 
-def background(lifespan: Lifespan, checks: Sequence[Check]) -> ASGIApp:
+def background(lifespan: Callable[[], AbstractAsyncContextManager[None]], checks: Sequence[Check]) -> ASGIApp:
     """A process that works beside HTTP: it serves health and metrics, and nothing else; ``lifespan`` runs the work."""
     operations = Operations(checks)
 

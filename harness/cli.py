@@ -18,7 +18,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from harness.errors import HarnessError, first_line
-from harness.faults.model import Fault, parse_fault
+from harness.faults.model import SCALING, Fault, parse_fault
 from harness.launch.ports import GATEWAY_PORT, ContractPorts
 from harness.launch.running import PAYMENT
 from harness.run import values
@@ -134,14 +134,22 @@ def _measure_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FAULT",
-        help="in every cell: kill:order@10s, pause:postgres@10s+5s, restart:user@3s (seconds of the measured part)",
+        help="in every cell: kill:order@10s, pause:postgres@10s+5s, restart:user@3s (seconds of the measured part); "
+        "add:order@5s and stop:order#2@5s, where a stage has discovery",
+    )
+    how.add_argument(
+        "--replicas",
+        type=values.replicas,
+        default={},
+        metavar="SERVICE=N,…",
+        help="instances of a service, such as order=1,concert=1, in stages that have discovery (default: as they say)",
     )
     how.add_argument(
         "--rate",
         type=values.rate,
         metavar="R",
-        help="requests a second of loads that arrive at a fixed rate (default: half of what the slowest stage did in "
-        "the closed loop); quick leaves them out, unless a rate is given or cancel is named",
+        help="requests a second of loads that arrive at a fixed rate (default: a share of what the slowest stage did "
+        "in a closed loop); quick leaves them out, unless a rate is given or their scenario is named",
     )
     how.add_argument(
         "--provider-median-ms",
@@ -211,7 +219,8 @@ def _measure(arguments: argparse.Namespace, argv: Sequence[str], console: Consol
     stages = [find_stage(name) for name in arguments.stages] if arguments.stages else discover_stages(STAGES_ROOT)
     options = RunOptions(
         profile=profile.name,
-        stages=tuple({stage.id: stage for stage in stages}.values()),
+        stages=tuple({stage.id: stage.with_replicas(arguments.replicas) for stage in stages}.values()),
+        replicas=arguments.replicas,
         scenarios=tuple({name: SCENARIOS[_named(name, list(SCENARIOS), "scenario")] for name in wanted}.values()),
         repeats=arguments.repeats or profile.repeats,
         warm_up_seconds=profile.warm_up_seconds if arguments.warm_up is None else arguments.warm_up,
@@ -265,7 +274,14 @@ def _up(arguments: argparse.Namespace, console: Console) -> int:
 def _faults(texts: Sequence[str], stages: Sequence[Stage]) -> tuple[Fault, ...]:
     """The faults that were asked for; what they name has to run in every stage of the run."""
     known = [{*map(str, stage.services), *stage.workers, *map(str, stage.infrastructure), PAYMENT} for stage in stages]
-    return tuple(parse_fault(text, set.intersection(*known)) for text in texts)
+    faults = tuple(parse_fault(text, set.intersection(*known)) for text in texts)
+    fixed = [stage.id for stage in stages if stage.discovery == "static"]
+    for fault in faults:
+        if fault.action in SCALING and fixed:
+            raise HarnessError(
+                f"{fault}: the instances of {fixed[0]} neither come nor go.", "Name stages with discovery by --stages."
+            )
+    return faults
 
 
 def _refuse_idle_faults(options: RunOptions) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scenarios import booking, cancel, concert_list, noop, one_seat, seat_lookup
+from scenarios import booking, cancel, concert_list, noop, on_sale, one_seat, scale, seat_lookup
 from scenarios.model import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -14,5 +14,7 @@ SCENARIOS: dict[str, Scenario] = {
         booking.SCENARIO,
         cancel.SCENARIO,
         one_seat.SCENARIO,
+        on_sale.SCENARIO,
+        scale.SCENARIO,
     )
 }

@@ -13,8 +13,10 @@ from locust import FastHttpUser
 from locust.event import EventHook
 from locust.exception import StopUser
 
-from scenarios.model import Attempt
+from scenarios.arrivals import Arrivals
+from scenarios.model import ACCEPTED, Attempt
 from scenarios.plan import current_plan
+from scenarios.tickets import ticket_of
 
 _numbers = itertools.count()
 
@@ -25,8 +27,9 @@ ANSWER_SECONDS = 60.0
 DROPPED_AFTER_SECONDS = 10.0
 
 starting_gun = Event()
-"""Set when the clients of a burst may send, and when an open load's clock starts; ``started_at`` says when that was."""
-_started_at = [0.0]
+"""Set when the clients of a burst may send, and when an open load's clock starts; ``clock`` says when that was."""
+clock: list[Arrivals] = []
+"""The clock of an open load, once it runs."""
 
 attempts: list[Attempt] = []
 """Every request of this process that changes something, in the order of sending."""
@@ -35,9 +38,10 @@ dropped = EventHook()  # type: ignore[no-untyped-call]
 """Fired for a request of an open load that is not sent, because it is too late to."""
 
 
-def fire() -> None:
-    """Lets the load begin."""
-    _started_at[0] = time.perf_counter()
+def fire(arrivals: Arrivals | None = None) -> None:
+    """Lets the load begin; an open one by its clock."""
+    if arrivals is not None:
+        clock[:] = [arrivals]
     starting_gun.set()
 
 
@@ -45,7 +49,8 @@ class PlatformUser(FastHttpUser):
     """A buyer with a bearer token of their own.
 
     ``random`` is seeded by the plan's seed and the user's number: two runs send the same requests in the same order.
-    Tasks call ``ask`` or ``change`` once; when that is, the plan's shape decides.
+    Tasks call ``ask`` or ``change``; when the request is sent, the plan's shape decides. A task that is a visit of
+    several requests calls the later ones with ``follows``: they are due when the one before has been answered.
     """
 
     abstract = True
@@ -63,40 +68,49 @@ class PlatformUser(FastHttpUser):
         self._left = 1 if plan.shape == "burst" else plan.requests_per_user
         self._turn = self.number
 
-    def ask(self, method: str, path: str, name: str) -> Any:
+    def ask(self, method: str, path: str, name: str, *, follows: bool = False, context: Any = None) -> Any:
         """Sends one request that changes nothing when its time has come, and returns Locust's response.
 
         Raises:
             StopUser: this client has made all the requests that the plan grants it.
         """
-        self._take_one()
-        context = {"late_ms": 1000 * self._wait_for_turn()}
+        context = {**self._when(follows), **(context or {})}
         return self.client.request(method, path, name=name, headers=self.headers, context=context)
 
-    def change(self, method: str, path: str, name: str, json: Any = None, *, user: int, key: str = "") -> Attempt:
+    def change(
+        self, method: str, path: str, name: str, json: Any = None, *, user: int, key: str = "", follows: bool = False
+    ) -> Attempt:
         """Sends one request that changes something, as user number ``user``, and remembers it for the audit.
+
+        A request that has to wait in line is answered with a ticket, which the attempt keeps; nobody waits here.
 
         Raises:
             StopUser: as ``ask``.
         """
-        self._take_one()
-        context = {"late_ms": 1000 * self._wait_for_turn()}
+        context = self._when(follows)
         attempt = Attempt(method, path, user, key, json, time.time())
         attempts.append(attempt)
-        headers = {"Authorization": f"Bearer {self.plan.tokens[user % len(self.plan.tokens)]}"}
+        sent = {"Authorization": f"Bearer {self.plan.tokens[user % len(self.plan.tokens)]}"}
         if key:
-            headers["Idempotency-Key"] = key
-        response = self.client.request(method, path, name=name, json=json, headers=headers, context=context)
+            sent["Idempotency-Key"] = key
+        response = self.client.request(method, path, name=name, json=json, headers=sent, context=context)
         attempt.answered_at = time.time()
         attempt.status = response.status_code or 0
         attempt.body = response.text or ""
+        if attempt.status == ACCEPTED:
+            headers: Any = response.headers
+            attempt.ticket = ticket_of(headers.get)
         return attempt
 
-    def _take_one(self) -> None:
+    def _when(self, follows: bool) -> dict[str, Any]:
+        """Waits until the next request is due; what the recorder is to know of that."""
+        if follows:
+            return {"follows": True}
         if self._left is not None:
             if self._left == 0:
                 raise StopUser
             self._left -= 1
+        return {"late_ms": 1000 * self._wait_for_turn()}
 
     def _wait_for_turn(self) -> float:
         """Waits until the next request is due; seconds by which it is late."""
@@ -107,7 +121,7 @@ class PlatformUser(FastHttpUser):
             return 0.0
         while True:
             # Client k has the turns k, k + users, k + 2 users … of one clock that ticks at the plan's rate.
-            due = _started_at[0] + self._turn / self.plan.rate
+            due = clock[0].due(self._turn)
             self._turn += self.plan.users
             early = due - time.perf_counter()
             if early > 0:

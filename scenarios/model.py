@@ -9,11 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from scenarios.arrivals import Surge
 from scenarios.dataset import Dataset
+from scenarios.tickets import Ticket
 
 SCENARIOS_FOLDER = Path(__file__).parent
 
 Shape = Literal["closed", "burst", "open"]
+
+ACCEPTED = 202
+"""HTTP status of a request that waits in line: its client has a ticket, and no outcome yet."""
 
 # The clients of an open load take turns, one in so many seconds each: longer than an answer takes, the payment
 # provider at its slowest included, so that a client is free again when its next turn comes.
@@ -47,24 +52,36 @@ class Attempt:
     """HTTP status; 0 while, or if, no answer came."""
     body: str = ""
     answered_at: float | None = None
+    ticket: Ticket | None = None
+    """The place in line that a 202 gave; what became of the request is then the ticket's to tell."""
+
+    @property
+    def final_status(self) -> int:
+        """Status of the answer, or of the ticket's outcome; 0 if its client was not told what became of it."""
+        return self.status if self.ticket is None else self.ticket.status
+
+    @property
+    def final_body(self) -> str:
+        """What belongs to ``final_status``."""
+        return self.body if self.ticket is None else self.ticket.body
 
     @property
     def data(self) -> Any:
-        """The envelope's data of an answer that has one."""
-        return json.loads(self.body)["data"]
+        """The envelope's data of an outcome that has one."""
+        return json.loads(self.final_body)["data"]
 
     @property
     def code(self) -> int | None:
-        """The contract's code of the answer; None if there was no answer of the contract's form."""
+        """The contract's code of the outcome; None if there is none of the contract's form."""
         try:
-            return int(json.loads(self.body)["code"])
+            return int(json.loads(self.final_body)["code"])
         except (ValueError, KeyError, TypeError):
             return None
 
     @property
     def outcome_known(self) -> bool:
         """Whether the client was told what became of it. 5xx says nothing: the work may have been done."""
-        return 200 <= self.status < 500
+        return 200 <= self.final_status < 500 and self.final_status != ACCEPTED
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,13 @@ class CellState:
     """The payment simulator's SQLite file."""
     answers: Sequence[Answer] = ()
     attempts: Sequence[Attempt] = ()
+    measured_from: float = 0.0
+    """When the measured part began, in seconds since the epoch."""
+
+    @property
+    def ticketed(self) -> list[Attempt]:
+        """The requests that were given a place in line."""
+        return [attempt for attempt in self.attempts if attempt.ticket is not None]
 
 
 @dataclass(frozen=True)
@@ -99,6 +123,21 @@ class Audited:
     findings: list[Finding]
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Metric id to value, such as ``finished`` and ``refund_done_ms``."""
+    courses: Sequence[Course] = ()
+    """What the report draws over time."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Something over time, from the start of the measured part."""
+
+    title: str
+    """What it is, with its unit in brackets."""
+    step_seconds: float
+    values: Sequence[float | None]
+    """One figure a step; None where there is nothing to tell."""
+    with_provider: bool = False
+    """Whether these are milliseconds that contain the payment provider's."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +155,20 @@ class Load:
     requests_per_user: int = 1
     """How many requests each client makes with ``--exact`` (closed) or ever (burst)."""
     share_of_capacity: float | None = None
-    """Open: its rate is this share of what the run's slowest stage did in the scenario's closed loop."""
+    """Open: its rate is this share of what the run's slowest stage did in a closed loop."""
+    capacity_of: str = ""
+    """Open: the scenario whose closed loop that is; empty: its own."""
     rate: float | None = None
-    """Open: requests a second."""
+    """Open: requests a second, or visits where one is several requests."""
+    surge: Surge | None = None
+    """Open: a time in the measured part in which the rate is a multiple."""
+    seconds: float | None = None
+    """Measured for so long, whatever the run's cells are else."""
 
     def at_rate(self, rate: float) -> Load:
         """An open load of so many requests a second, with clients enough for it."""
-        return replace(self, rate=rate, users=max(1, math.ceil(rate * TURN_SECONDS)))
+        highest = rate * (self.surge.times if self.surge else 1.0)
+        return replace(self, rate=rate, users=max(1, math.ceil(highest * TURN_SECONDS)))
 
 
 @dataclass(frozen=True)
@@ -135,6 +181,9 @@ class Variant:
     """Whether a first look can do without it."""
     if_named: bool = False
     """Whether a first look has it even so where its scenario was asked for by name."""
+    replicas: int | None = None
+    """Instances of each service that a stage replicates; None: as many as it says itself. Stages that replicate
+    nothing are not measured with it."""
 
     @property
     def needs_rate(self) -> bool:
@@ -164,6 +213,8 @@ class Scenario:
     """Whether the noop service has to run beside the stage."""
     asks_provider: bool = False
     """Whether its answers wait for the payment provider, whose latency is then told beside the figures."""
+    mixed: bool = False
+    """Whether its requests are of several kinds, so that their mean latency tells of none."""
 
     @property
     def locustfile(self) -> Path:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from scenarios.arrivals import Surge
 from scenarios.model import Shape
 
 PLAN_VARIABLE = "FORTICKETS_LOAD_PLAN"
@@ -31,7 +32,9 @@ class LoadPlan:
     requests_per_user: int | None = None
     """Each client stops after so many requests, all of which count; None: measure by time."""
     rate: float | None = None
-    """Requests a second, for the ``open`` shape."""
+    """Requests a second, for the ``open`` shape; visits, where one is several requests."""
+    surge: Surge | None = None
+    """A time in which the rate is a multiple; from the start of the measured part."""
     refusals: list[int] = field(default_factory=list)
     """Codes that are a definite business answer."""
     keep_every: int = 50
@@ -44,7 +47,9 @@ class LoadPlan:
 
     @classmethod
     def load(cls, path: Path) -> LoadPlan:
-        return cls(**json.loads(path.read_text()))
+        content = json.loads(path.read_text())
+        surge = content.pop("surge", None)
+        return cls(**content, surge=Surge(**surge) if surge else None)
 
 
 @cache

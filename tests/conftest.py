@@ -7,27 +7,90 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from xdist.workermanage import NodeManager  # type: ignore[import-untyped]
 
+from harness.errors import HarnessError
 from harness.launch import RunningStage, Secrets, launch
 from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, provision
 from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
 from harness.supervise import Supervisor, sweep_leftovers
+from tests import stage_choice
+from tests.recoveries import pytest_terminal_summary as pytest_terminal_summary
 
 STAGES = discover_stages(STAGES_ROOT)
 
 # Package names repeat in every stage: tests that import a stage's code see one stage a run, the first unless told.
-STAGE_ON_PATH = find_stage(os.environ.get("FORTICKETS_STAGE", STAGES[0].id))
+TOLD = os.environ.get("FORTICKETS_STAGE")
+STAGE_ON_PATH = find_stage(TOLD or STAGES[0].id)
 sys.path.insert(0, str(STAGE_ON_PATH.folder))
+
+# Two workers: as many as have been tried, and more than two stages at a time are a load that tests do not allow for.
+WORKERS = 2
+
+# What takes longest begins first, so that the workers end at about the same time; the rest is short, and fills up.
+LONGEST_FIRST = ("contract", "harness", "faults", "async_cancel", "cache", "schemas", "provision")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("stages", "stages of the platform")
+    group.addoption("--stages", metavar="STAGES", default=TOLD, help=stage_choice.HELP)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # At Ctrl-C, a worker stops the stages and servers it has started, and is not killed meanwhile.
+    NodeManager.EXIT_TIMEOUT = 60
+    try:
+        stage_choice.asked_for(config.getoption("--stages"), STAGES)
+    except HarnessError as error:
+        raise pytest.UsageError(f"--stages: {error.message} {error.hint}") from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each test that takes a ``stage``, itself or through a fixture, runs once for each of its folder's stages."""
+    folder = _folders(metafunc.definition)[-1]
+    if "stage" not in metafunc.fixturenames or folder not in stage_choice.FOLDERS:
+        return
+    stages = stage_choice.chosen(metafunc.config.getoption("--stages"), folder, STAGES)
+    none = pytest.param(None, id="none", marks=pytest.mark.skip(f"no stage of --stages has what tests/{folder} tests"))
+    values = [pytest.param(stage, id=stage.id) for stage in stages]
+    metafunc.parametrize("stage", values or [none], indirect=True, scope="session")
+
+
+def _folders(item: pytest.Item) -> tuple[str, ...]:
+    """The folders in which a test lies, from the repository's root."""
+    return item.path.relative_to(item.config.rootpath).parts[:-1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """``-n auto``, as the tests run by default: workers for folders, none where they help nobody.
+
+    A file or a test starts sooner without; output (``-s``) is not shown, and nothing is timed, in a worker.
+    """
+    single = any(".py" in argument for argument in config.args) or config.option.keyword
+    alone = single or config.option.capture == "no" or config.getoption("benchmark_enable", False)
+    return 0 if alone else WORKERS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups for ``-n``: one worker runs all tests of a folder on one stage, as they share its running processes."""
+    """Groups for ``-n``: one worker runs all tests of a folder on one stage, as they share its running processes.
+
+    A module whose tests share none of them with the rest of the folder is marked as an ``xdist_group`` of its own.
+    """
+    groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        folder = item.path.relative_to(item.config.rootpath).parts[:-1]
         stage = item.callspec.params.get("stage") if hasattr(item, "callspec") else None
-        own = stage.id if isinstance(stage, Stage) else "any"
-        item.add_marker(pytest.mark.xdist_group("-".join([*folder, own])))
+        own = item.get_closest_marker("xdist_group")
+        parts = [*_folders(item), *(own.args if own else ()), *([stage.id] if isinstance(stage, Stage) else ())]
+        item.add_marker(pytest.mark.xdist_group("-".join(parts)))
+        groups.setdefault("-".join(parts), []).append(item)
+    items[:] = [item for group in sorted(groups, key=_turn) for item in groups[group]]
+
+
+def _turn(group: str) -> int:
+    folder = group.split("-")[1]
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")
@@ -47,9 +110,9 @@ def infrastructure(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFact
         yield servers
 
 
-@pytest.fixture(scope="session", params=STAGES, ids=lambda stage: stage.id)
+@pytest.fixture(scope="session")
 def stage(request: pytest.FixtureRequest) -> Stage:
-    """Each stage in turn."""
+    """Each of the stages on which the test is to run (``stage_choice.py``) in turn."""
     chosen: Stage = request.param
     return chosen
 

@@ -43,6 +43,8 @@ def main() -> int:
 def _measure(file: Path) -> bool:
     command = [
         *(sys.executable, "-m", "pytest", str(_HERE / "test_speed.py"), "-q", "--no-header", "-p", "no:cacheprovider"),
+        # Not the project's own options: they turn benchmarks off, and share tests out among workers.
+        *("--override-ini", "addopts="),
         *("--benchmark-enable", "--benchmark-only", "--benchmark-quiet", f"--benchmark-json={file}"),
         # CPU time: it does not count what other processes do meanwhile.
         "--benchmark-timer=time.process_time",

@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from harness.faults.model import Action, Fault
+from harness.faults.model import SCALING, Action, Fault
 from harness.supervise import ManagedProcess
 
 RECOVERED_SHARE = 0.5
@@ -23,8 +24,19 @@ class FaultRun:
     fault: Fault
     began: float | None = None
     ended: float | None = None
-    """When the process ran on, or was ready again; a server (PostgreSQL, Redis, Kafka) only: was started again."""
+    """When the process ran on, or was ready again; a server (PostgreSQL, Redis, Kafka) only: was started again. When
+    an instance was added: was ready; was stopped: had ended."""
     problem: str = ""
+
+
+class Scaling(Protocol):
+    """What has instances that come and go: a running stage."""
+
+    def add(self, component: str) -> tuple[str, ManagedProcess]: ...
+
+    def remove(self, name: str) -> None: ...
+
+    def bring_back(self, name: str) -> ManagedProcess: ...
 
 
 class Injector:
@@ -35,8 +47,12 @@ class Injector:
         faults: Sequence[Fault],
         process_of: Callable[[str], ManagedProcess],
         restarted: Callable[[str, ManagedProcess], None],
+        scaling: Scaling | None = None,
     ) -> None:
+        """``scaling`` is asked to add, and to stop, instances."""
         self.runs = [FaultRun(fault) for fault in faults]
+        self._scaling = scaling
+        self._undo: list[Callable[[], None]] = []
         self._process_of = process_of
         self._restarted = restarted
         self._stop = threading.Event()
@@ -61,6 +77,8 @@ class Injector:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+        while self._undo:  # what a cell has added or stopped, the next one does not find so
+            self._undo.pop()()
 
     def _carry_out(self, run: FaultRun) -> None:
         fault = run.fault
@@ -68,6 +86,11 @@ class Injector:
             run.problem = "the load ended before it was due"
             return
         try:
+            if fault.action in SCALING:
+                run.began = time.monotonic() - self._zero
+                self._scale(fault)
+                run.ended = time.monotonic() - self._zero
+                return
             process = self._process_of(fault.target)
             run.began = time.monotonic() - self._zero
             if fault.action is Action.PAUSE:
@@ -83,6 +106,17 @@ class Injector:
                 run.problem = "the load ended before it was over"
         except Exception as problem:  # a thread has nobody to raise to; the report says what went wrong
             run.problem = f"{type(problem).__name__}: {problem}"
+
+    def _scale(self, fault: Fault) -> None:
+        scaling = self._scaling
+        assert scaling is not None, "whoever lets these faults be asked for can carry them out"
+        if fault.action is Action.ADD:
+            name, process = scaling.add(fault.target)
+            self._undo.append(lambda: scaling.remove(name))
+            self._restarted(name, process)
+        else:
+            self._undo.append(lambda: self._restarted(fault.target, scaling.bring_back(fault.target)))
+            scaling.remove(fault.target)
 
     def _bring_down(self, fault: Fault, process: ManagedProcess) -> bool:
         """Ends the process, and keeps it down; whether that was cut short by the end of the load."""

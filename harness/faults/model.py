@@ -1,4 +1,6 @@
-"""What ``--fault`` says: ``kill:order@10s``, ``kill:order@10s+5s``, ``pause:postgres@10s+5s``, ``restart:user@3s``."""
+"""What ``--fault`` says: ``kill:order@10s``, ``kill:order@10s+5s``, ``pause:postgres@10s+5s``, ``restart:user@3s``;
+of a stage whose instances find each other also ``add:order@5s`` and ``stop:order#2@5s``.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,13 @@ class Action(StrEnum):
     """SIGSTOP, and SIGCONT after the time that follows ``+``."""
     RESTART = "restart"
     """SIGTERM, and started again when it has ended: a deployment."""
+    STOP = "stop"
+    """SIGTERM, and not started again before the cell is over: an instance less."""
+    ADD = "add"
+    """One more instance of a service, until the cell is over."""
+
+
+SCALING = (Action.STOP, Action.ADD)
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,10 @@ def parse_fault(text: str, components: Collection[str]) -> Fault:
     down = float(match["down"] or 0)
     if action is Action.PAUSE and not down:
         raise HarnessError(f"{text!r} does not say how long.", f"For instance {text}+5s.")
-    if action is Action.RESTART and down:
+    if action in (Action.RESTART, *SCALING) and down:
         raise HarnessError(
-            f"{text!r}: a restart takes the time that it takes.", "Use kill to keep it down for a while."
+            f"{text!r}: {action} takes the time that it takes.", "Use kill to keep a process down for a while."
         )
+    if action is Action.ADD and "#" in match["target"]:
+        raise HarnessError(f"{text!r}: what is added gets the next number by itself.", f"Say add:{component}.")
     return Fault(action, match["target"], float(match["at"]), down)

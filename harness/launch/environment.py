@@ -53,6 +53,7 @@ def process_environment(wiring: Wiring, package: str, port: int) -> dict[str, st
         f"{prefix}_PORT": str(port),
         **_own(wiring, package),
         **(_servers(wiring) if package in wiring.stage.services else {}),
+        **(_found_by(wiring, port) if package in wiring.stage.services else {}),
     }
     return environment | {key: value for key, value in wiring.overrides.items() if key.startswith(f"{prefix}_")}
 
@@ -78,11 +79,19 @@ def _servers(wiring: Wiring) -> dict[str, str]:
     return found
 
 
+def _found_by(wiring: Wiring, port: int) -> dict[str, str]:
+    """How instances find each other, where a service may have several; else each is where the others are told."""
+    if wiring.stage.discovery == "static":
+        return {}
+    return {"DISCOVERY": wiring.stage.discovery, "INSTANCE_URL": f"http://127.0.0.1:{port}"}
+
+
 def _own(wiring: Wiring, package: str) -> dict[str, str]:
     identity = {"IDENTITY_KEY": wiring.secrets.identity}
     match package:
         case "gateway":
-            behind = {name: url for name, url in wiring.service_urls.items() if name not in _NOT_BEHIND_THE_GATEWAY}
+            beside = (*_NOT_BEHIND_THE_GATEWAY, *wiring.stage.workers)
+            behind = {name: url for name, url in wiring.service_urls.items() if name not in beside}
             urls = {f"{name}-service": url for name, url in behind.items()}
             return {**identity, "JWT_SECRET": wiring.secrets.jwt, "GATEWAY_SERVICE_URLS": json.dumps(urls)}
         case "user":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import http.client
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -17,7 +18,7 @@ from harness.launch.instance_size import CpuCaps
 from harness.launch.ports import FreePorts, Ports
 from harness.launch.secrets import Secrets
 from harness.provision import Infrastructure
-from harness.stages.manifest import REPOSITORY, Stage
+from harness.stages.manifest import REGISTERING, REPOSITORY, Stage
 from harness.supervise import ManagedProcess, Supervisor, free_port
 
 READY_SECONDS = 60.0
@@ -57,13 +58,17 @@ class RunningStage:
     supervisor: Supervisor
     ledger: Path
     """The payment simulator's SQLite file, for audits."""
-    ports: Mapping[str, Sequence[int]]
-    """Component to the port of each of its instances."""
+    ports: Mapping[str, list[int]]
+    """Component to the port of each of its instances, of those that have left too."""
     prefix: str
     """Of its Redis keys, where ``:`` follows, and of its Kafka topics and groups, where ``.`` does."""
     processes: dict[str, list[ManagedProcess]] = field(default_factory=dict)
     """Component (gateway, user, concert, order, noop, a worker's name) to its instances, in order of their start."""
     ready_seconds: float = 0.0
+    start_another: Callable[[str, int, int], ManagedProcess] | None = None
+    """Starts a component's replica (counted from 0) on a port."""
+    absent: set[str] = field(default_factory=set)
+    """Instances that have left on purpose, by name; they keep their names, and may be started again."""
 
     @property
     def gateway_url(self) -> str:
@@ -71,10 +76,13 @@ class RunningStage:
 
     @property
     def instances(self) -> Iterator[tuple[str, ManagedProcess]]:
-        """Every process by its name: ``order``, and ``order#2`` for a second replica."""
+        """Every process by its name: ``order``, and ``order#2`` for a second replica; without those that have left."""
+        return ((name, process) for name, process, _ in self._all() if name not in self.absent)
+
+    def _all(self) -> Iterator[tuple[str, ManagedProcess, int]]:
         for component, processes in self.processes.items():
-            for number, process in enumerate(processes, start=1):
-                yield (component if number == 1 else f"{component}#{number}"), process
+            for number, (process, port) in enumerate(zip(processes, self.ports[component], strict=True), start=1):
+                yield (component if number == 1 else f"{component}#{number}"), process, port
 
     def process_of(self, name: str) -> ManagedProcess:
         """The process of that name, a server's included.
@@ -83,7 +91,7 @@ class RunningStage:
             HarnessError: there is none, or it is not this run's.
         """
         servers = {server.component.value: server.process for server in self.infrastructure.servers}
-        process = {**servers, **dict(self.instances)}.get(name)
+        process = {**servers, **{own: process for own, process, _ in self._all()}}.get(name)
         if process is None:
             raise HarnessError(f"No process of this run is called {name!r}.", "A server of another provider's is not.")
         return process
@@ -108,9 +116,8 @@ class RunningStage:
             HarnessError: one has ended, or is not ready within ``READY_SECONDS``.
         """
         deadline = time.monotonic() + READY_SECONDS
-        ports = [port for component in self.processes for port in self.ports[component]]
-        for (name, process), port in zip(self.instances, ports, strict=True):
-            if only not in (None, name):
+        for name, process, port in [*self._all()]:
+            if only not in (None, name) or name in self.absent:
                 continue
             while not _is_ready(port):
                 if not process.alive():
@@ -122,11 +129,41 @@ class RunningStage:
                 time.sleep(_POLL_SECONDS)
             report(f"{name} is ready")
 
+    def add(self, component: str) -> tuple[str, ManagedProcess]:
+        """Starts one more instance of a service and gives it with its name; it may not be ready yet.
+
+        Raises:
+            HarnessError: the stage's processes do not find each other, so that nobody would use it.
+        """
+        if self.stage.discovery == "static" or self.start_another is None or component not in REGISTERING:
+            raise HarnessError(
+                f"{self.stage.id} cannot have one more {component}.", f"With discovery: {' or '.join(REGISTERING)}."
+            )
+        processes = self.processes[component]
+        port = free_port()
+        processes.append(self.start_another(component, len(processes), port))
+        self.ports[component].append(port)
+        return f"{component}#{len(processes)}", processes[-1]
+
+    def remove(self, name: str) -> None:
+        """Has an instance leave as an orchestrator would (SIGTERM); returns when it has ended."""
+        self.absent.add(name)
+        self.process_of(name).terminate()
+
+    def bring_back(self, name: str) -> ManagedProcess:
+        """Starts an instance again that has left."""
+        process = self.process_of(name)
+        process.respawn()
+        self.absent.discard(name)
+        return process
+
     def stop(self) -> None:
         """Ends the processes: the gateway first, so that no request reaches a service that is leaving."""
-        for component in sorted(self.processes, key=lambda name: name != "gateway"):
-            for process in self.processes[component]:
-                self.supervisor.release(process)
+        gateways = self.processes.pop("gateway", [])
+        others = [process for processes in self.processes.values() for process in processes]
+        for leaving in (gateways, others):
+            with ThreadPoolExecutor(max(1, len(leaving))) as threads:
+                list(threads.map(self.supervisor.release, leaving))
         self.processes.clear()
 
     def __enter__(self) -> Self:
@@ -181,14 +218,16 @@ def launch(
         plan,
         wiring.prefix,
     )
+
+    def start(component: str, replica: int, port: int) -> ManagedProcess:
+        return _start(wiring, supervisor, component, replica, port, log_folder)
+
+    running.start_another = start
     try:
         # Everything starts at once: importing takes longer than migrating, and a service needs no table to import.
         migration = _migrate(wiring, supervisor, log_folder)
         for component, addresses in plan.items():
-            running.processes[component] = [
-                _start(wiring, supervisor, component, replica, port, log_folder)
-                for replica, port in enumerate(addresses)
-            ]
+            running.processes[component] = [start(component, replica, port) for replica, port in enumerate(addresses)]
         _finish(migration)
         supervisor.release(migration)
         running.await_ready(report)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from hdrh.histogram import HdrHistogram
 
-from harness.load.arrivals import Arrivals
-from harness.load.result import DROPPED, OK, REFUSED, UNANSWERED, LoadResult
+from harness.load.result import ACCEPTED, DROPPED, OK, POLLED, REFUSED, UNANSWERED, WELL, LoadResult
 from harness.store.samples import Sample
+from scenarios import model
+from scenarios.arrivals import Arrivals
 from scenarios.model import Answer, Attempt
 
 # An open load's request that is sent later than this is counted as late.
 LATE_MS = 10.0
+
+# What a person takes for an answer at once.
+PROMPT_MS = 300.0
 
 # 1 µs to 10 minutes at three significant digits.
 _LOWEST_US, _HIGHEST_US, _DIGITS = 1, 600_000_000, 3
@@ -34,6 +38,8 @@ class _Seen(NamedTuple):
     name: str
     status: int
     outcome: str
+    arrival: bool
+    """Whether an open load's clock decided when it was sent, and not the answer to the request before."""
 
 
 class Recorder:
@@ -41,7 +47,7 @@ class Recorder:
 
     A request counts if its answer comes before ``end``: in a closed loop as many begin before the window as end behind
     it. An open load's counts if it was due in the window, and its answer is waited for: were it not, a slow answer
-    would be left out for being slow.
+    would be left out for being slow. The later requests of a visit are due when the one before has been answered.
     """
 
     def __init__(self, keep_every: int, refusals: Collection[int] = ()) -> None:
@@ -79,11 +85,12 @@ class Recorder:
         if self._begun is None or (self._ended and self._arrivals is None):
             return
         # An open load's request counts from when it was due (Tene's "coordinated omission").
-        late = (context or {}).get("late_ms", 0.0)
+        told = context or {}
+        late = told.get("late_ms", 0.0)
         at = time.perf_counter() - self._begun
         status = getattr(response, "status_code", 0) or 0
-        outcome = OK if exception is None and status == 200 else self._other(status, exception, response)
-        self._seen.append(_Seen(at, response_time + late, late, name, status, outcome))
+        outcome = self._outcome(status, exception, response, polled=bool(told.get("polls")))
+        self._seen.append(_Seen(at, response_time + late, late, name, status, outcome, not told.get("follows")))
         if outcome is not OK:
             return
         self._succeeded += 1
@@ -106,13 +113,11 @@ class Recorder:
 
     def result(self, attempts: list[Attempt]) -> LoadResult:
         """Counts, latencies and rates of what was recorded."""
-        histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
         counted = self._counted()
         outcomes = Counter(seen.outcome for seen in counted)
-        well_ms = [seen.latency_ms for seen in counted if seen.outcome in (OK, REFUSED)]
-        for latency in well_ms:
-            histogram.record_value(max(_LOWEST_US, round(latency * 1000)))
-        lost = max(0, len(self._due()) - len(counted))
+        well_ms = [seen.latency_ms for seen in counted if seen.outcome in WELL]
+        histogram, every = _histogram(well_ms), _histogram([seen.latency_ms for seen in counted])
+        lost = max(0, len(self._due()) - sum(seen.arrival for seen in counted))
         dropped = min(self._dropped, lost)
         outcomes += Counter({DROPPED: dropped, UNANSWERED: lost - dropped})
 
@@ -129,9 +134,13 @@ class Recorder:
             last_answer_ms=max((seen.at * 1000 for seen in counted), default=None),
             per_second_ok=self._per_second(lambda outcome: outcome == OK),
             per_second_refused=self._per_second(lambda outcome: outcome == REFUSED),
-            per_second_failed=self._per_second(lambda outcome: outcome not in (OK, REFUSED)),
+            per_second_accepted=self._per_second(lambda outcome: outcome == ACCEPTED),
+            per_second_failed=self._per_second(lambda outcome: outcome not in WELL),
             late=sum(seen.late_ms > LATE_MS for seen in counted),
             dropped=dropped,
+            p99_every_ms=every.get_value_at_percentile(99) / 1000 if counted else None,
+            prompt=sum(latency <= PROMPT_MS for latency in well_ms),
+            server_errors=sum(seen.status >= 500 for seen in counted),
             answers=self.answers,
             attempts=attempts,
         )
@@ -141,7 +150,12 @@ class Recorder:
             return self._seen
         due, began = self._due(), self._begun
         number = self._arrivals.number
-        return [seen for seen in self._seen if number(began + seen.at - seen.latency_ms / 1000) in due]
+
+        def counts(seen: _Seen) -> bool:
+            started = seen.at - seen.latency_ms / 1000
+            return number(began + started) in due if seen.arrival else 0.0 <= started < self.seconds
+
+        return [seen for seen in self._seen if counts(seen)]
 
     def _due(self) -> range:
         """The requests of an open load that were due in the window."""
@@ -158,8 +172,17 @@ class Recorder:
                 buckets[int(seen.at)] += 1
         return buckets
 
-    def _other(self, status: int, exception: BaseException | None, response: Any) -> str:
-        """What the client saw that was not success, in words that can be counted."""
+    def _outcome(self, status: int, exception: BaseException | None, response: Any, *, polled: bool) -> str:
+        if exception is not None:
+            return self._failure(status, exception, response)
+        if status == model.ACCEPTED:
+            return ACCEPTED
+        if status == 200:
+            return POLLED if polled else OK
+        return self._failure(status, exception, response)
+
+    def _failure(self, status: int, exception: BaseException | None, response: Any) -> str:
+        """What the client saw that was no success, in words that can be counted."""
         if status == 0:
             name = type(exception).__name__ if exception is not None else "no answer"
             return "time-out" if "timeout" in name.lower() else f"connection: {name}"
@@ -168,3 +191,10 @@ class Recorder:
         except (ValueError, KeyError, TypeError):
             return f"HTTP {status}"
         return REFUSED if code in self._refusals and status < 500 else f"HTTP {status}, code {code}"
+
+
+def _histogram(latencies_ms: Iterable[float]) -> HdrHistogram:
+    histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
+    for latency in latencies_ms:
+        histogram.record_value(min(_HIGHEST_US, max(_LOWEST_US, round(latency * 1000))))
+    return histogram

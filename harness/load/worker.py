@@ -20,9 +20,9 @@ import gevent
 import locust
 from locust.env import Environment
 
-from harness.load.arrivals import Arrivals
 from harness.load.recorder import Recorder
 from harness.store.samples import write_samples
+from scenarios.arrivals import Arrivals
 from scenarios.client import attempts, dropped, fire
 from scenarios.model import TURN_SECONDS
 from scenarios.plan import PLAN_VARIABLE, LoadPlan
@@ -72,8 +72,9 @@ def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) 
     An open load goes on for one more turn of every client, so that what was due is answered under the same load.
     """
     _start(runner, plan)
-    fire()
-    arrivals = Arrivals(time.perf_counter(), plan.rate) if plan.rate is not None else None
+    surge = plan.surge.after(plan.warm_up_seconds) if plan.surge else None
+    arrivals = Arrivals(time.perf_counter(), plan.rate, surge) if plan.rate is not None else None
+    fire(arrivals)
     gevent.sleep(plan.warm_up_seconds)
     _say("measuring")
     recorder.begin(arrivals)

@@ -32,6 +32,19 @@ class TimelineEvent(Part):
     label: str
 
 
+class GaugeSeries(Part):
+    """Anything else over time, drawn with its scenario, e.g. ``Accepted, not refunded yet (cancellations)``."""
+
+    title: str
+    """What it is, with its unit; series of one title are drawn in one panel, and have one scale in a scenario."""
+    step_s: Annotated[float, Field(gt=0)] = 1.0
+    values: list[Number | None]
+    """One figure a step; null where there is nothing to tell."""
+    line: Number | None = None
+    """A known figure, drawn as a line."""
+    line_label: str = ""
+
+
 class Timeline(Part):
     """One repeat of one cell over time. Series of equal step; a series that was not recorded is left empty."""
 
@@ -46,16 +59,17 @@ class Timeline(Part):
     """What ``requests_per_s`` counts."""
     requests_per_s: list[Number] = []
     """Successful answers per second, one figure a bucket."""
+    accepted_per_s: list[Number] = []
+    """Tickets handed out per second, one figure a bucket."""
     failures_per_s: list[Number] = []
     """Failed answers per second, one figure a bucket."""
     sample_step_s: Annotated[float, Field(gt=0)] = 1.0
-    """Distance of two samples of ``cpu``, ``memory_mib`` and ``gauges``."""
+    """Distance of two samples of ``cpu`` and ``memory_mib``."""
     cpu: dict[str, list[Number]] = {}
     """CPUs in use (1.0 = one core) by process, named as the component or ``component#replica``."""
     memory_mib: dict[str, list[Number]] = {}
     """MiB resident by process, named as in ``cpu``."""
-    gauges: dict[str, list[Number]] = {}
-    """Anything else over time by name and unit, e.g. ``refund backlog (bookings)``."""
+    gauges: list[GaugeSeries] = []
     events: list[TimelineEvent] = []
 
 

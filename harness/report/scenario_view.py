@@ -9,13 +9,24 @@ from harness.report.cells import CEILING, Cells, StageLabel, scenario_title
 from harness.report.costs import CostFigure, cost_figure
 from harness.report.extras import ReportExtras, Table
 from harness.report.format import in_unit, params_label, sentence, span
+from harness.report.gauges import gauge_strips
 from harness.report.latency import PERCENTILES, TABLED, LatencyFigure, latency_figure
 from harness.report.originals import ORIGINALS
 from harness.report.overview import Judged
+from harness.report.scaling import ScalingPlot, scaling_plots
 from harness.report.timelines import Strip, strips
 from harness.store.metrics import metric
 
-DRAWN = ("throughput", "finished", "accepted", "answered_well", "all_answered_ms", "refund_done_ms")
+DRAWN = (
+    "throughput",
+    "finished",
+    "accepted",
+    "answered_well",
+    "within_300ms",
+    "all_answered_ms",
+    "refund_done_ms",
+    "ticket_done_ms",
+)
 """Metrics drawn as bars wherever they were measured; others only where a hypothesis or a known figure names them."""
 
 
@@ -42,9 +53,12 @@ class ScenarioView:
     bars: list[BarFigure]
     latency: LatencyFigure | None
     cost: CostFigure | None
+    scaling: list[ScalingPlot]
     others: list[Figure]
     tables: list[Table]
     judged: list[Judged]
+    gauges: list[Strip]
+    """What it has to tell over time beside rates, CPU and memory."""
     strips: list[Strip]
 
     @property
@@ -81,9 +95,11 @@ def scenario_view(cells: Cells, scenario: str, extras: ReportExtras, judged: lis
         bars=[figure for name in drawn if (figure := bar_figure(cells, scenario, name, references))],
         latency=latency,
         cost=cost,
+        scaling=scaling_plots(cells, scenario),
         others=_others(cells, scenario, shown),
         tables=[table for table in extras.tables if table.scenario == scenario],
         judged=claims,
+        gauges=gauge_strips(cells, scenario, extras.timelines),
         strips=strips(cells, scenario, extras.timelines),
     )
 

@@ -12,9 +12,12 @@ from harness.report.cells import Cells, StageLabel, variant_label
 from harness.report.format import in_unit, span
 from harness.report.overview import Banner, Judged, banner, judged
 from harness.store.doubts import caveats
+from harness.store.metrics import metric
 from harness.store.summary import Measurement, Params, Summary
 
 SHOWN = ("throughput", "p95_ms", "cpu_us")
+QUEUED = ("finished", "accepted")
+"""Metrics of the cells in which a queue took requests in; shown where there is one."""
 BURST = "all_answered_ms"
 """A metric that only a burst has: it has an end, and no rate."""
 SHOWN_OF_BURSTS = ("answered_well", "winners", BURST, "p95_ms")
@@ -42,13 +45,16 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 def figures_table(cells: Cells) -> Table:
     """Scenario by stage: throughput with spread, 95th percentile, CPU per request, audit."""
-    table = _table("Throughput", "(spread)", "p95", "CPU/request")
+    queued = any(measurement.metric == "accepted" for measurement in cells.summary.measurements)
+    more = QUEUED if queued else ()
+    table = _table("Throughput", "(spread)", *(metric(name).title for name in more), "p95", "CPU/request")
     for scenario, stage, params in _cells_of(cells, burst=False):
         throughput, p95, cpu = (cells.measurement(stage.id, scenario, params, name) for name in SHOWN)
         table.add_row(
             *_names(scenario, stage, params),
             Text(_value(throughput)),
             Text(span(throughput.low, throughput.high) if throughput else "", style="dim"),
+            *(Text(_value(cells.measurement(stage.id, scenario, params, name))) for name in more),
             Text(_value(p95)),
             Text(_value(cpu) if cpu else _cost(cells, stage, scenario, params)),
             _audit(cells, stage, scenario, params),

@@ -1,4 +1,4 @@
-"""Timelines: rates, CPU, memory and gauges over time, as paths in a 1000 x 100 box that stretches to the panel."""
+"""Timelines: rates, CPU and memory over time, as paths in a 1000 x 100 box that stretches to the panel."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Strip:
-    """The panels of one stage in one cell: rate, CPU, memory, gauges."""
+    """The panels of one stage in one cell: rate, CPU and memory, or gauges."""
 
     stage: StageLabel
     label: str
@@ -63,27 +63,31 @@ def strips(cells: Cells, scenario: str, timelines: Sequence[Timeline]) -> list[S
     """The timelines of one scenario, a strip a cell; each kind of panel has one scale throughout, to compare."""
     here = [timeline for timeline in timelines if timeline.scenario == scenario]
     rate_top = _top(
-        [v for t in here for v in _thin(t.requests_per_s)] + [v for t in here for v in _thin(t.failures_per_s)]
+        [v for t in here for per_s in (t.requests_per_s, t.accepted_per_s, t.failures_per_s) for v in _thin(per_s)]
     )
     cpu_top = _top([max(_totals(t.cpu), default=0.0) for t in here])
     memory_top = _top([max(_totals(t.memory_mib), default=0.0) for t in here])
-    grouped: dict[tuple[str, object], list[Timeline]] = {}
-    for timeline in here:
-        grouped.setdefault((timeline.stage, key(timeline.params)), []).append(timeline)
-    order = {stage: index for index, stage in enumerate(cells.stages)}
     found = []
-    for repeats in sorted(grouped.values(), key=lambda group: order.get(group[0].stage, len(order))):
-        repeats.sort(key=lambda timeline: timeline.repeat)
+    for repeats in by_cell(cells, here):
         panels = [
             _rate_panel(repeats, rate_top),
             _cpu_panel(repeats, cpu_top),
             _memory_panel(repeats, memory_top),
-            *_gauge_panels(repeats),
         ]
         shown = tuple(panel for panel in panels if panel)
         if shown:
             found.append(Strip(cells.stage(repeats[0].stage), params_label(repeats[0].params), shown))
     return found
+
+
+def by_cell(cells: Cells, timelines: Sequence[Timeline]) -> list[list[Timeline]]:
+    """The repeats of each cell, in the order of the stages."""
+    grouped: dict[tuple[str, object], list[Timeline]] = {}
+    for timeline in timelines:
+        grouped.setdefault((timeline.stage, key(timeline.params)), []).append(timeline)
+    order = {stage: index for index, stage in enumerate(cells.stages)}
+    found = sorted(grouped.values(), key=lambda group: order.get(group[0].stage, len(order)))
+    return [sorted(repeats, key=lambda timeline: timeline.repeat) for repeats in found]
 
 
 def _rate_panel(repeats: list[Timeline], top: float) -> Panel | None:
@@ -96,6 +100,11 @@ def _rate_panel(repeats: list[Timeline], top: float) -> Panel | None:
         values, dash = timeline.requests_per_s, (timeline.repeat - 1) % 4
         mean = f"repeat {timeline.repeat}, mean {in_unit(sum(values) / len(values), '1/s')}"
         curves.append(Curve(_line(values, timeline.step_s, end, top), mean, dash))
+    for timeline in drawn:
+        values, dash = timeline.accepted_per_s, (timeline.repeat - 1) % 4
+        if any(values):
+            mean = f"tickets, repeat {timeline.repeat}, mean {in_unit(sum(values) / len(values), '1/s')}"
+            curves.append(Curve(_line(values, timeline.step_s, end, top), mean, dash, "tickets"))
     for timeline in drawn:
         values, dash = timeline.failures_per_s, (timeline.repeat - 1) % 4
         if any(values):
@@ -152,23 +161,6 @@ def _stack(
         curves.append(Curve(_area(below, above, top), label(name, values), kind=component_kind(name)))
         below = above
     return _panel(title, top, end, curves, _events([timeline], end), filled=True)
-
-
-def _gauge_panels(repeats: list[Timeline]) -> list[Panel]:
-    panels = []
-    for name in dict.fromkeys(name for timeline in repeats for name in timeline.gauges):
-        drawn = [timeline for timeline in repeats if timeline.gauges.get(name)]
-        if not drawn:
-            continue
-        top = _top([value for timeline in drawn for value in timeline.gauges[name]])
-        end = max(len(timeline.gauges[name]) * timeline.sample_step_s for timeline in drawn)
-        curves = []
-        for timeline in drawn:
-            values, dash = timeline.gauges[name], (timeline.repeat - 1) % 4
-            peak = f"repeat {timeline.repeat}, peak {number(max(values))}"
-            curves.append(Curve(_line(values, timeline.sample_step_s, end, top), peak, dash))
-        panels.append(_panel(name, top, end, curves, _events(drawn, end)))
-    return panels
 
 
 def _panel(

@@ -6,18 +6,24 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.faults.inject import RECOVERED_SHARE, FaultRun, recovery_seconds
-from harness.load.result import OK, REFUSED
-from harness.report.extras import FailureCount, ScenarioText, Table, Timeline, TimelineEvent
+from harness.load.result import WELL
+from harness.report.extras import FailureCount, GaugeSeries, ScenarioText, Table, Timeline, TimelineEvent
+from harness.report.format import params_label
+from harness.run import tickets
 from harness.run.cell import CellResult
 from harness.sample.sampler import STEP_SECONDS
 from harness.store.summary import Scalar
 from scenarios.model import Scenario
 
 
-def timeline(result: CellResult) -> Timeline:
-    """One repeat over time. Of a burst, refusals are what was to be expected, and are told with the successes."""
+def timeline(result: CellResult, provider_median_ms: float = 0.0) -> Timeline:
+    """One repeat over time. Of a burst, refusals are what was to be expected, and are told with the successes.
+
+    ``provider_median_ms`` is drawn into what contains the payment provider's latency; 0: it made none.
+    """
     load, burst = result.load, result.shape == "burst"
     answers = [ok + refused * burst for ok, refused in zip(load.per_second_ok, load.per_second_refused, strict=True)]
+    provider = f"payment provider alone, median {provider_median_ms:,g} ms" if provider_median_ms else ""
     return Timeline(
         stage=result.stage,
         scenario=result.scenario,
@@ -25,11 +31,22 @@ def timeline(result: CellResult) -> Timeline:
         repeat=result.repeat,
         requests_title="Answered well per second" if burst else "Successful answers per second",
         requests_per_s=[float(count) for count in answers],
-        failures_per_s=[float(count) for count in result.load.per_second_failed],
+        accepted_per_s=[float(count) for count in load.per_second_accepted if any(load.per_second_accepted)],
+        failures_per_s=[float(count) for count in load.per_second_failed],
         sample_step_s=STEP_SECONDS,
         cpu={name: list(series) for name, series in result.cpus.items()},
         # Without the start, so that both series have one figure a step.
         memory_mib={name: [round(mib, 1) for mib in series[1:]] for name, series in result.memory_mib.items()},
+        gauges=[
+            GaugeSeries(
+                title=course.title,
+                step_s=course.step_seconds,
+                values=list(course.values),
+                line=provider_median_ms if course.with_provider and provider else None,
+                line_label=provider if course.with_provider else "",
+            )
+            for course in result.courses
+        ],
         events=[event for run in result.faults for event in _events(run)],
     )
 
@@ -73,12 +90,23 @@ def failure_counts(repeats: Sequence[CellResult]) -> list[FailureCount]:
     """Failed answers of one cell by kind, all repeats together."""
     kinds: Counter[str] = Counter()
     for repeat in repeats:
-        kinds.update({kind: count for kind, count in repeat.load.outcomes.items() if kind not in (OK, REFUSED)})
+        kinds.update({kind: count for kind, count in repeat.load.outcomes.items() if kind not in WELL})
     first = repeats[0]
     return [
         FailureCount(stage=first.stage, scenario=first.scenario, params=first.params, kind=kind, count=count)
         for kind, count in kinds.most_common()
     ]
+
+
+def ticket_tables(results: Sequence[CellResult]) -> list[Table]:
+    """How the tickets of each cell ended, where any were handed out."""
+    return tickets.ticket_tables(
+        [
+            (result.scenario, result.stage, params_label(result.params), result.repeat, result.tickets)
+            for result in results
+            if result.tickets
+        ]
+    )
 
 
 def scenario_texts(

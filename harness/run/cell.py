@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,12 +17,14 @@ from harness.errors import HarnessError, first_line
 from harness.faults import FaultRun, Injector
 from harness.launch import RunningStage
 from harness.launch.instance_size import CpuCaps
+from harness.launch.running import InstanceSize
 from harness.load.process import run_load
 from harness.load.result import LoadResult
 from harness.provision import Component
+from harness.run import drain, tickets
 from harness.run.options import RunOptions
 from harness.sample import Sampler, Snapshot
-from harness.sample.sampler import cpus_in_use, evenly, memory_mib
+from harness.sample.sampler import STEP_SECONDS, cpus_in_use, evenly, memory_mib
 from harness.sample.scrape import Readings, increase, scrape
 from harness.store.samples import (
     ProcessSample,
@@ -33,16 +36,27 @@ from harness.store.samples import (
 from harness.store.summary import Params
 from harness.supervise import ManagedProcess
 from scenarios.dataset import Dataset, seed_databases, seed_ledger
-from scenarios.model import CellState, Finding, Load, Scenario, Shape, Variant
+from scenarios.model import CellState, Course, Finding, Load, Scenario, Shape, Variant
 from scenarios.plan import LoadPlan
 
 LOAD = "locust"
 # A load that is bounded by its number of requests ends after this time even so.
 COUNTED_LIMIT_SECONDS = 600.0
 
+# Outcomes are read when everything has been measured: no cap makes an audit wait.
+READING_SIZE = InstanceSize(service=1.0, gateway=1.0)
+
 # Everybody's password in the seeded data. The accounts live in a throw-away database on loopback.
 PASSWORD = "Ticket@2go"
 PASSWORD_HASH = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(PASSWORD)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """CPU that every process used in a time."""
+
+    cpu_seconds: Mapping[str, float]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -71,6 +85,14 @@ class CellResult:
     faults: list[FaultRun] = field(default_factory=list)
     counted: Readings = field(default_factory=dict)
     """What the services counted themselves in the measured part."""
+    courses: Sequence[Course] = ()
+    """What is drawn over time."""
+    tickets: tickets.Ends | None = None
+    """How those ended who had to wait in line; None if nobody had to."""
+    mixed: bool = False
+    """Whether its requests are of several kinds."""
+    until_drained: Spent | None = None
+    """From the start of the measured part until the last ticket had its outcome."""
 
 
 def seed(running: RunningStage, dataset: Dataset) -> CellState:
@@ -107,8 +129,9 @@ def load_plan(scenario: Scenario, load: Load, state: CellState, options: RunOpti
         shape=load.shape,
         users=load.users,
         rate=load.rate,
+        surge=load.surge,
         warm_up_seconds=0.0 if by_count else options.warm_up_seconds,
-        seconds=COUNTED_LIMIT_SECONDS if by_count else options.seconds,
+        seconds=COUNTED_LIMIT_SECONDS if by_count else load.seconds or options.seconds,
         requests_per_user=load.requests_per_user if by_count else None,
         seed=options.seed * 1_000 + repeat,
         tokens=list(state.tokens),
@@ -136,6 +159,8 @@ def run_cell(
     """
     say("seeding")
     params: Params = dict(variant.params)
+    if options.replicas and running.stage.discovery != "static":
+        params["replicas"] = options.replicas_text
     if options.faults:
         params["fault"] = " ".join(map(str, options.faults))
     state = seed(running, dataset)
@@ -148,27 +173,30 @@ def run_cell(
         running.await_ready(only=name)
         running.cap(caps, options.instance_size, only=name)
 
-    injector = Injector(options.faults, running.process_of, restarted)
+    injector = Injector(options.faults, running.process_of, restarted, running)
     bounds: list[Snapshot] = []
+    measured_from: list[float] = []
     counters: list[Readings] = []
     samples = sample_path(folder, running.stage.id, scenario.id, params, repeat)
 
     def measuring() -> None:
         say("measuring")
         counters.append(scrape(running))
+        measured_from.append(time.time())
         bounds.append(sampler.snapshot())
         sampler.start()
         injector.start()
 
     def measured() -> None:
         bounds.append(sampler.snapshot())
-        sampler.stop()
         counters.append(scrape(running))
-        say("auditing")
 
     def started(process: ManagedProcess) -> None:
         sampler.watch(LOAD, process.pid)
         say("warming up")
+
+    def require_alive() -> None:
+        running.require_alive(but=injector.targets)
 
     try:
         load = run_load(
@@ -180,37 +208,68 @@ def run_cell(
             on_started=started,
             on_measuring=measuring,
             on_measured=measured,
-            while_running=lambda: running.require_alive(but=injector.targets),
+            while_running=require_alive,
         )
+        injector.finish()
+        running.await_ready()
+        if len(bounds) != 2:
+            raise HarnessError(f"The load of {scenario.id} on {running.stage.id} ended before it was measured.")
+        state = replace(state, answers=load.answers, attempts=load.attempts, measured_from=measured_from[0])
+        drained, end = None, bounds[1]
+        if state.ticketed:
+            line = (state.attempts, state.gateway_url, state.tokens)
+            drained = drain.wait_for_last(*line, while_waiting=require_alive, say=say)
+            end = sampler.snapshot()
+            with _uncapped(running, caps, options.instance_size):
+                drain.read_all(*line, while_waiting=require_alive, say=say)
+        say("auditing")
     finally:
         injector.finish()
         sampler.stop()
-    running.await_ready()
-    if len(bounds) != 2:
-        raise HarnessError(f"The load of {scenario.id} on {running.stage.id} ended before it was measured.")
     with _failing_servers_named("audited"):
-        audited = scenario.audit(replace(state, answers=load.answers, attempts=load.attempts))
+        audited = scenario.audit(state)
     before, after = bounds
-    seconds = after.at - before.at
-    snapshots = evenly(before, sampler.snapshots, after)
+    snapshots = evenly(before, sampler.snapshots, end)
     write_process_samples(process_sample_path(samples), _process_samples(snapshots))
+    ahead = drained.course(state.measured_from) if drained else None
     return CellResult(
         stage=running.stage.id,
         scenario=scenario.id,
         params=params,
         repeat=repeat,
         shape=variant.load.shape,
-        load=load,
-        cpu_seconds={name: used - before.cpu_seconds.get(name, 0.0) for name, used in after.cpu_seconds.items()},
-        cpu_window_seconds=seconds,
+        load=tickets.by_outcome(
+            load, scenario.refusals, since=state.measured_from, until=state.measured_from + load.seconds
+        ),
+        cpu_seconds=_spent(before, after).cpu_seconds,
+        cpu_window_seconds=_spent(before, after).seconds,
         cpus=cpus_in_use(snapshots),
         memory_mib=memory_mib(snapshots),
-        sampler_cpus=sampler.own_cpu_seconds / seconds,
+        sampler_cpus=sampler.own_cpu_seconds / max(STEP_SECONDS, STEP_SECONDS * len(sampler.snapshots)),
         findings=audited.findings,
         metrics=audited.metrics,
         faults=injector.runs,
         counted=increase(*counters),
+        courses=[*audited.courses, *([ahead] if ahead else [])],
+        tickets=tickets.ends_of(load.attempts, scenario.refusals, drained) if drained else None,
+        mixed=scenario.mixed,
+        until_drained=_spent(before, end) if drained else None,
     )
+
+
+@contextmanager
+def _uncapped(running: RunningStage, caps: CpuCaps, size: InstanceSize) -> Iterator[None]:
+    """What is not measured need not be slow."""
+    running.cap(caps, READING_SIZE if size.service is not None else size)
+    try:
+        yield
+    finally:
+        running.cap(caps, size)
+
+
+def _spent(before: Snapshot, after: Snapshot) -> Spent:
+    used = {name: seconds - before.cpu_seconds.get(name, 0.0) for name, seconds in after.cpu_seconds.items()}
+    return Spent(used, after.at - before.at)
 
 
 def _sampler(running: RunningStage) -> Sampler:

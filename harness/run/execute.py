@@ -26,6 +26,7 @@ from harness.run.machine import describe_machine
 from harness.run.options import Cell, RunOptions
 from harness.run.progress import Narrator
 from harness.run.rates import Rate, given_rate, rate_from_capacity
+from harness.run.replicas import by_start, cells_for
 from harness.stages.manifest import Stage
 from harness.store.samples import params_suffix
 from harness.supervise import Supervisor, sweep_leftovers
@@ -48,8 +49,8 @@ class _Run:
     """Stage id to the URLs of its three databases."""
     results: list[CellResult] = field(default_factory=list)
     ready_seconds: dict[str, list[float]] = field(default_factory=dict)
-    rates: dict[str, Rate] = field(default_factory=dict)
-    """Scenario id to the arrival rate of its open load."""
+    rates: dict[tuple[str, float], Rate] = field(default_factory=dict)
+    """Scenario id and share of capacity to the arrival rate of its open load."""
 
 
 def execute(options: RunOptions, narrator: Narrator) -> Outcome:
@@ -121,7 +122,12 @@ def _measure(run: _Run) -> HarnessError | KeyboardInterrupt | None:
 
 def _measure_all(run: _Run) -> None:
     options = run.options
-    cells = options.repeats * len(options.stages) * len(options.cells)
+    cells = options.repeats * sum(len(cells_for(stage, options.cells)) for stage in options.stages)
+    if not cells:
+        raise HarnessError(
+            "Nothing of this can be measured: none of its stages runs several instances of a service.",
+            "Name a stage that does, such as 04_scaleout.",
+        )
     turns = random.Random(options.seed)
     with run.narrator.cells(cells):
         for phase in options.phases:
@@ -129,23 +135,25 @@ def _measure_all(run: _Run) -> None:
             for repeat in range(1, options.repeats + 1):
                 # Stages take turns in a new order each repeat, so that a drift of the machine favours none of them.
                 for stage in turns.sample(options.stages, k=len(options.stages)):
-                    _measure_stage(run, stage, repeat, paced)
+                    for started, measured in by_start(stage, paced):
+                        _measure_stage(run, started, repeat, measured)
 
 
 def _at_rate(run: _Run, scenario: Scenario, variant: Variant) -> Variant:
     """The variant with its arrival rate, which is the same for all stages; one that has no need of it as it is."""
     if not variant.needs_rate:
         return variant
-    if scenario.id not in run.rates:
-        share = variant.load.share_of_capacity
+    share = variant.load.share_of_capacity
+    assert share is not None, f"the open load of {scenario.id} says nothing of its rate"
+    wanted = (scenario.id, share)
+    if wanted not in run.rates:
         if run.options.rate is not None:
             rate = given_rate(run.options.rate)
         else:
-            assert share is not None, f"the open load of {scenario.id} says nothing of its rate"
-            rate = rate_from_capacity(scenario.id, share, run.results)
-        run.rates[scenario.id] = rate
+            rate = rate_from_capacity(variant.load.capacity_of or scenario.id, share, run.results)
+        run.rates[wanted] = rate
         run.narrator.say(f"  {scenario.id}: {rate.reason}")
-    return variant.at_rate(run.rates[scenario.id].value)
+    return variant.at_rate(run.rates[wanted].value)
 
 
 def _measure_stage(run: _Run, stage: Stage, repeat: int, cells: Sequence[Cell]) -> None:
@@ -191,9 +199,13 @@ def _in_brief(result: CellResult) -> str:
     late = f", {load.late:,} late, {load.dropped:,} dropped" if result.shape == "open" else ""
     recoveries = "".join(beside.recovery_in_brief(result, run) for run in result.faults)
     if result.shape == "burst":
-        well = load.succeeded + load.refused
+        well = load.requests - load.failed
         return f"{well:,} of {well + load.failed:,} answered well, {latency}{failed}{recoveries}, {audit}"
-    return f"{load.succeeded / load.seconds:,.0f}/s, {latency}{late}{failed}{recoveries}, {audit}"
+    queued = ""
+    if result.tickets:
+        finished = f", {result.metrics['finished']:,.0f}/s finished" if "finished" in result.metrics else ""
+        queued = f", {load.accepted / load.seconds:,.0f}/s accepted{finished}"
+    return f"{load.succeeded / load.seconds:,.0f}/s{queued}, {latency}{late}{failed}{recoveries}, {audit}"
 
 
 def _components(stages: tuple[Stage, ...]) -> list[Component]:

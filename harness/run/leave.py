@@ -59,7 +59,7 @@ def leave_behind(
     settings: Mapping[str, str],
     results: Sequence[CellResult],
     ready_seconds: Mapping[str, Sequence[float]],
-    rates: Mapping[str, Rate],
+    rates: Mapping[tuple[str, float], Rate],
     incomplete: str = "",
 ) -> Outcome:
     """Writes the files of a finished run and points ``latest`` at it."""
@@ -106,7 +106,7 @@ def leave_behind(
     )
     summary = summary.model_copy(update={"run": run.model_copy(update={"caveats": [*run.caveats, *caveats(found)]})})
     extras = ReportExtras(
-        timelines=[beside.timeline(result) for result in results],
+        timelines=[beside.timeline(result, options.provider_median_ms) for result in results],
         memory=[memory_peak(cell) for cell in cells],
         failures=[count for cell in cells for count in beside.failure_counts(cell)],
         diffs=_lessons(options.stages),
@@ -115,6 +115,7 @@ def leave_behind(
         tables=[
             *beside.fault_tables(results),
             *cache_tables(results),
+            *beside.ticket_tables(results),
             _start_table(ready_seconds),
             memory_table(results),
         ],
@@ -147,12 +148,13 @@ def _caveats(options: RunOptions, caps: CpuCaps, incomplete: str) -> list[str]:
     return sentences
 
 
-def _told_of(options: RunOptions, rates: Mapping[str, Rate]) -> dict[str, list[str]]:
+def _told_of(options: RunOptions, rates: Mapping[tuple[str, float], Rate]) -> dict[str, list[str]]:
     """What this run has to say of a scenario: how fast its open load came, how slow the payment provider was."""
     told: dict[str, list[str]] = {}
     for scenario in options.scenarios:
-        if scenario.id in rates:
-            told.setdefault(scenario.id, []).append(rates[scenario.id].reason)
+        for (paced, _), rate in rates.items():
+            if paced == scenario.id and rate.reason not in told.get(scenario.id, ()):
+                told.setdefault(scenario.id, []).append(rate.reason)
         if scenario.asks_provider:
             told.setdefault(scenario.id, []).append(provider.note(options))
     return told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +68,8 @@ class RunOptions:
     exact: bool
     faults: tuple[Fault, ...] = ()
     """What is done to the processes in every cell."""
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    """Service to its number of instances, where that is not as the stage says; stages without discovery have one."""
     scenarios_named: bool = False
     """Whether the scenarios were asked for by name."""
     rate: float | None = None
@@ -80,12 +82,16 @@ class RunOptions:
     @property
     def cells(self) -> list[Cell]:
         """What each stage is measured with, in order."""
-        full, named = PROFILES[self.profile].full, self.scenarios_named or self.rate is not None
+        full = PROFILES[self.profile].full
+
+        def is_named(variant: Variant) -> bool:
+            return self.scenarios_named or (self.rate is not None and variant.load.shape == "open")
+
         return [
             (scenario, variant)
             for scenario in self.scenarios
             for variant in scenario.variants
-            if full or not variant.only_full or (named and variant.if_named)
+            if full or not variant.only_full or (variant.if_named and is_named(variant))
         ]
 
     @property
@@ -94,6 +100,12 @@ class RunOptions:
         waiting = [cell for cell in self.cells if self.rate is None and cell[1].needs_rate]
         first = [cell for cell in self.cells if cell not in waiting]
         return [phase for phase in (first, waiting) if phase]
+
+    @property
+    def replicas_text(self) -> str | int:
+        """The replicas as one of a cell's params: a number where it is the same for all services that are named."""
+        counts = {*self.replicas.values()}
+        return counts.pop() if len(counts) == 1 else " ".join(f"{name}={n}" for name, n in self.replicas.items())
 
     @property
     def instance_size(self) -> InstanceSize:

@@ -31,6 +31,7 @@ def references(options: RunOptions) -> list[ReferenceLine]:
         for scenario in options.scenarios
         if scenario.asks_provider
         for metric, value, label in lines
+        if not (scenario.mixed and metric == "mean_ms")
     ]
 
 

@@ -30,23 +30,27 @@ def given_rate(value: float) -> Rate:
 def rate_from_capacity(scenario: str, share: float, results: Iterable[CellResult]) -> Rate:
     """``share`` of what the slowest stage did in the closed loop of ``scenario``, the median of its repeats.
 
+    Where a queue took requests in, what it did is what was finished: a ticket is no work done.
+
     Raises:
         HarnessError: nothing was measured in the closed loop, or a stage did nothing there.
     """
     found: dict[str, list[float]] = {}
     for result in results:
         if result.scenario == scenario and result.shape == "closed":
-            found.setdefault(result.stage, []).append(result.load.succeeded / result.load.seconds)
+            answered = result.load.succeeded / result.load.seconds
+            done = result.metrics.get("finished", 0.0) if result.tickets else answered
+            found.setdefault(result.stage, []).append(done)
     capacities = {stage: statistics.median(values) for stage, values in found.items()}
     slowest = min(capacities, key=lambda stage: capacities[stage], default=None)
     if slowest is None or capacities[slowest] <= 0:
         what = "was not measured" if slowest is None else f"gave no successful answer on {slowest}"
         raise HarnessError(
-            f"{scenario} has no arrival rate: its closed loop, which decides it, {what}.",
-            "Give one with --rate, in requests a second.",
+            f"There is no arrival rate: the closed loop of {scenario}, which decides it, {what}.",
+            f"Measure {scenario} as well, or give a rate with --rate, in requests a second.",
         )
     capacity = capacities[slowest]
     value = float(f"{share * capacity:.{DIGITS}g}")
     others = ", the slowest stage," if len(capacities) > 1 else ""
-    source = f"{share:.0%} of the throughput that {slowest}{others} had in the closed loop"
+    source = f"{share:.0%} of what {slowest}{others} did in the closed loop of {scenario}"
     return Rate(value, f"Fixed arrival rate: {value:g} /s, {source}.")

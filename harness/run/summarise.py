@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from harness.launch.running import InstanceSize
-from harness.run.cell import LOAD, CellResult
+from harness.run.cell import LOAD, CellResult, Spent
 from harness.run.memory import component_of, memory_peak
 from harness.stages.manifest import Stage
 from harness.store.ratios import judge, measure
@@ -94,14 +94,39 @@ def _pace(repeats: Sequence[CellResult]) -> dict[str, list[float | None]]:
     """
     shape = repeats[0].shape
     if shape == "burst":
-        return {"all_answered_ms": [repeat.load.last_answer_ms for repeat in repeats]}
+        return {"all_answered_ms": [repeat.load.last_answer_ms for repeat in repeats], **_waited(repeats)}
     columns: dict[str, list[float | None]] = {
         "throughput": [repeat.load.succeeded / repeat.load.seconds for repeat in repeats],
+        **_accepted(repeats),
+        **_waited(repeats),
         "cpu_us": [_cpu_us(repeat) for repeat in repeats],
     }
     if shape == "open":
         columns["late"] = [float(repeat.load.late) for repeat in repeats]
         columns["dropped"] = [float(repeat.load.dropped) for repeat in repeats]
+        columns["p99_every_ms"] = [repeat.load.p99_every_ms for repeat in repeats]
+        columns["within_300ms"] = [_of(repeat.load.prompt, repeat.load.requests) for repeat in repeats]
+        columns["server_errors"] = [float(repeat.load.server_errors) for repeat in repeats]
+    return columns
+
+
+def _accepted(repeats: Sequence[CellResult]) -> dict[str, list[float | None]]:
+    if not any(repeat.tickets for repeat in repeats):
+        return {}
+    return {"accepted": [repeat.load.accepted / repeat.load.seconds for repeat in repeats]}
+
+
+def _waited(repeats: Sequence[CellResult]) -> dict[str, list[float | None]]:
+    """What is told of a queue where there was one, in any repeat, and of refusals where there were some."""
+    columns: dict[str, list[float | None]] = {}
+    if any(repeat.tickets for repeat in repeats):
+        columns["tickets_ended"] = [
+            _of(repeat.tickets.ended, repeat.tickets.handed_out) if repeat.tickets else 1.0 for repeat in repeats
+        ]
+        columns["drain_seconds"] = [repeat.tickets.drained.seconds if repeat.tickets else 0.0 for repeat in repeats]
+    refused = [repeat.load.refused + (repeat.tickets.refused if repeat.tickets else 0) for repeat in repeats]
+    if any(refused):
+        columns["refused"] = [float(count) for count in refused]
     return columns
 
 
@@ -140,13 +165,14 @@ def costs(repeats: Sequence[CellResult]) -> list[Cost]:
     """
     by_component: dict[str, list[float]] = {}
     for repeat in repeats:
-        if repeat.load.succeeded == 0 or repeat.shape == "burst":
+        done, cpu = _done_per_second(repeat), _spent(repeat)
+        if not done or repeat.shape == "burst":
             continue
         spent: defaultdict[str, float] = defaultdict(float)
-        for name, seconds in repeat.cpu_seconds.items():
+        for name, seconds in cpu.cpu_seconds.items():
             spent[component_of(name)] += seconds
         for component, seconds in spent.items():
-            by_component.setdefault(component, []).append(_per_request_us(repeat, seconds))
+            by_component.setdefault(component, []).append(seconds / cpu.seconds / done * 1e6)
     first, peaks = repeats[0], memory_peak(repeats).by_component
     return [
         Cost(
@@ -191,19 +217,33 @@ def ratios(stages: Sequence[StageRecord], found: Sequence[Measurement], applied:
 
 
 def _share(result: CellResult) -> float | None:
-    well = result.load.succeeded + result.load.refused
-    asked = well + result.load.failed
-    return well / asked if asked else None
+    load = result.load
+    return _of(load.requests - load.failed, load.requests)
+
+
+def _of(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _done_per_second(result: CellResult) -> float | None:
+    """Successes a second: of answers, or of what was finished where some of it was done behind the measured part."""
+    if result.tickets and result.until_drained and result.mixed:
+        # Bookings are only a part of it: answers, and the tickets that came to one.
+        return (result.load.succeeded + result.tickets.succeeded) / result.until_drained.seconds
+    if result.tickets:
+        return result.metrics.get("finished")
+    return result.load.succeeded / result.load.seconds
+
+
+def _spent(result: CellResult) -> Spent:
+    """The CPU that those successes took."""
+    return result.until_drained or Spent(result.cpu_seconds, result.cpu_window_seconds)
 
 
 def _cpu_us(result: CellResult) -> float | None:
     """Platform and servers, Locust left out."""
-    if result.load.succeeded == 0:
+    done, spent = _done_per_second(result), _spent(result)
+    if not done:
         return None
-    return _per_request_us(result, sum(used for name, used in result.cpu_seconds.items() if name != LOAD))
-
-
-def _per_request_us(result: CellResult, cpu_seconds: float) -> float:
     # The CPU window is a few milliseconds longer than the load's: both are brought to a second.
-    throughput = result.load.succeeded / result.load.seconds
-    return cpu_seconds / result.cpu_window_seconds / throughput * 1e6
+    return sum(used for name, used in spent.cpu_seconds.items() if name != LOAD) / spent.seconds / done * 1e6

@@ -27,7 +27,7 @@ from harness.run.progress import Narrator
 from harness.stages.manifest import Stage
 from harness.supervise import Interrupted, Supervisor, sweep_leftovers
 from scenarios.dataset import Dataset
-from scenarios.model import CellState, Scenario
+from scenarios.model import CellState, Load, Scenario
 from scenarios.plan import LoadPlan
 
 _POLL_SECONDS = 0.2
@@ -55,6 +55,8 @@ def up(options: UpOptions, narrator: Narrator) -> None:
         HarnessError: it cannot be started, or a process of it ended.
     """
     check_ports(options.stage, options.ports)
+    if options.load_plan is not None:
+        _closed_loop(options.load_plan[0])
     for file in filter(None, (options.json_file, options.load_plan[1] if options.load_plan else None)):
         _write_private(file, "")
     for sentence in sweep_leftovers():
@@ -144,9 +146,24 @@ def _show(description: dict[str, object], narrator: Narrator) -> None:
     narrator.say(f'\nTry: curl -H "Authorization: Bearer $TOKEN" "{gateway}/concert-service/concerts?size=3"\n')
 
 
+def _closed_loop(scenario: Scenario) -> Load:
+    """The load that Locust can drive by itself.
+
+    Raises:
+        HarnessError: the scenario has none.
+    """
+    load = next((variant.load for variant in scenario.variants if variant.load.shape == "closed"), None)
+    if load is None:
+        raise HarnessError(
+            f"{scenario.id} has no closed loop, and Locust by itself drives no other.",
+            f"Measure it: run_all.py --scenarios {scenario.id}",
+        )
+    return load
+
+
 def _save_plan(wanted: tuple[Scenario, Path], state: CellState, narrator: Narrator) -> None:
     scenario, file = wanted
-    load = scenario.variants[0].load
+    load = _closed_loop(scenario)
     plan = LoadPlan(
         scenario=scenario.id,
         host=state.gateway_url,

@@ -6,7 +6,8 @@ import argparse
 import os
 
 from harness.launch.instance_size import MIN_CPUS
-from harness.launch.ports import HIGHEST_BASE
+from harness.launch.ports import HIGHEST_BASE, MAX_REPLICAS_ON_CONTRACT_PORTS
+from harness.stages.manifest import REGISTERING
 
 # With a higher median, the slowest answers of the payment provider would outlast the services' patience.
 HIGHEST_MEDIAN_MS = 3_000
@@ -17,6 +18,20 @@ def count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError("must be a whole number between 1 and 100")
     return int(text)
+
+
+def replicas(text: str) -> dict[str, int]:
+    """Instances by service, such as ``order=1,concert=1``."""
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        if name not in REGISTERING or not number.isdecimal() or not 1 <= int(number) <= MAX_REPLICAS_ON_CONTRACT_PORTS:
+            raise argparse.ArgumentTypeError(
+                f"must be SERVICE=N,… with services of {', '.join(REGISTERING)} and N from 1 to "
+                f"{MAX_REPLICAS_ON_CONTRACT_PORTS}, such as order=1,concert=1"
+            )
+        found[name] = int(number)
+    return found
 
 
 def port_base(text: str) -> int:

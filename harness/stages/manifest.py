@@ -48,6 +48,8 @@ MetricId = Literal[
     "cpu_us",
 ]
 PACKAGES: tuple[PackageName, ...] = ("gateway", "user", "concert", "order")
+REGISTERING: tuple[PackageName, ...] = ("concert", "order")
+"""The services whose instances enter themselves where there is a registry."""
 
 _STAGE_ID = re.compile(r"\d{2}_[a-z][a-z0-9_]*")
 
@@ -180,6 +182,9 @@ class Stage(_Part):
     infrastructure: Annotated[frozenset[Infrastructure], Field(strict=False)]
     services: Mapping[PackageName, ServiceSpec]
     workers: Mapping[Slug, WorkerSpec] = Field(default_factory=dict)
+    discovery: Literal["static", "redis"] = "static"
+    """How its processes find each other: at the addresses they are told, or in a registry, by which a service may have
+    several instances."""
     hypotheses: Annotated[tuple[Hypothesis, ...], Field(alias="hypothesis", strict=False)] = ()
     changes: Changes = Field(default_factory=Changes)
     known_defects: Annotated[tuple[KnownDefect, ...], Field(alias="known_defect", strict=False)] = ()
@@ -189,6 +194,13 @@ class Stage(_Part):
     def number(self) -> int:
         """Its place among the stages, from 1."""
         return int(self.id[:2])
+
+    def with_replicas(self, replicas: Mapping[str, int]) -> Stage:
+        """The stage with so many instances of each of those services; itself where it can find no more than one."""
+        if self.discovery == "static" or not replicas:
+            return self
+        wanted = {name: spec.replicas for name, spec in self.services.items()} | dict(replicas)
+        return self.model_copy(update={"services": {name: ServiceSpec(replicas=n) for name, n in wanted.items()}})
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -200,6 +212,8 @@ class Stage(_Part):
             raise ValueError(f'[changes] is missing: it names what differs from "{self.previous}"')
         if not self.previous and self.changes.named:
             raise ValueError('[changes] must be absent where previous is ""')
+        if self.discovery != "static" and self.discovery not in self.infrastructure:
+            raise ValueError(f'discovery "{self.discovery}" needs {self.discovery} among the infrastructure')
         ids = [hypothesis.id for hypothesis in self.hypotheses]
         for twice in sorted({name for name in ids if ids.count(name) > 1}):
             raise ValueError(f'hypothesis ids must be unique in the stage; "{twice}" is there {ids.count(twice)} times')

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import psycopg
 
 from scenarios.audits.verdicts import finding
-from scenarios.model import Attempt, CellState, Finding
+from scenarios.model import ACCEPTED, Attempt, CellState, Course, Finding
+from scenarios.tickets import Ticket, ticket_of
 
 BOOKINGS_PATH = "/order-service/bookings"
 
 # Repeating every unknown request would be a load of its own; so many are repeated.
 REPEATED_AT_MOST = 50
+
+# How long a repeated request may wait in line.
+REPEATED_SECONDS = 30.0
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def seat_sold_once(state: CellState) -> Finding:
 
 def acknowledged_exist(state: CellState) -> Finding:
     """Every booking that a client was told of is in the database, as it was told, exactly once."""
-    told = [(attempt, booking) for attempt in _bookings_of(state.attempts) for booking in _told(attempt)]
+    told = [(attempt, booking) for attempt in bookings_of(state.attempts) for booking in _told(attempt)]
     with psycopg.connect(state.database_urls["order"]) as connection:
         made = {booking.id: booking for booking in made_since_seeding(connection, state)}
     buyers = state.dataset.load_users
@@ -88,15 +94,15 @@ def unacknowledged_are_explained(state: CellState) -> Finding:
 
     Repeating that request under its ``Idempotency-Key`` returns the booking.
     """
-    told = {booking["id"] for attempt in _bookings_of(state.attempts) for booking in _told(attempt)}
+    told = {booking["id"] for attempt in bookings_of(state.attempts) for booking in _told(attempt)}
     with psycopg.connect(state.database_urls["order"]) as connection:
         made = made_since_seeding(connection, state)
     buyers = state.dataset.load_users
     unknown = {
         (buyers[attempt.user].user_id, seat): attempt
-        for attempt in _bookings_of(state.attempts)
+        for attempt in bookings_of(state.attempts)
         if not attempt.outcome_known
-        for seat in _asked(attempt)
+        for seat in asked(attempt)
     }
     problems = []
     repeated = 0
@@ -114,23 +120,43 @@ def unacknowledged_are_explained(state: CellState) -> Finding:
 
 
 def finished_per_second(state: CellState) -> dict[str, float]:
-    """``finished``: distinct bookings committed ÷ seconds from the first request to the last outcome."""
-    asked = _bookings_of(state.attempts)
-    ends = [attempt.answered_at for attempt in asked if attempt.answered_at is not None]
+    """``finished``: distinct bookings committed ÷ seconds from the first request to the last outcome.
+
+    The last outcome is what came last of: an answer, a ticket's end that its owner watched, a commit.
+    """
+    attempts = bookings_of(state.attempts)
+    ends = [attempt.answered_at for attempt in attempts if attempt.answered_at is not None]
     if not ends:
         return {}
+    watched = [attempt.ticket.ended_at for attempt in attempts if attempt.ticket and attempt.ticket.ended_at]
+    commits = _committed_at(state)
+    last = max([*ends, *watched, *commits])
+    return {"finished": len(commits) / (last - min(attempt.sent_at for attempt in attempts))}
+
+
+def committed_per_second(state: CellState) -> Course:
+    """Bookings committed over time, to the last of them: it goes on while a queue is drained."""
+    passed = [at - state.measured_from for at in _committed_at(state)]
+    counts = Counter(int(seconds) for seconds in passed if seconds >= 0)
+    values = [float(counts[second]) for second in range(max(counts, default=-1) + 1)]
+    return Course("Bookings committed (1/s)", 1.0, values)
+
+
+def _committed_at(state: CellState) -> list[float]:
+    """When each booking of the load was made, in seconds since the epoch."""
     with psycopg.connect(state.database_urls["order"]) as connection:
-        made = len(made_since_seeding(connection, state))
-    return {"finished": made / (max(ends) - min(attempt.sent_at for attempt in asked))}
+        rows = connection.execute("SELECT created_at FROM bookings WHERE id > %s", [state.dataset.bookings])
+        return [created.timestamp() for (created,) in rows]
 
 
-def _bookings_of(attempts: Sequence[Attempt]) -> list[Attempt]:
+def bookings_of(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The requests for seats."""
     return [attempt for attempt in attempts if attempt.method == "POST" and attempt.path == BOOKINGS_PATH]
 
 
 def _told(attempt: Attempt) -> list[dict[str, Any]]:
     """The bookings that the answer acknowledges."""
-    if attempt.status != 200:
+    if attempt.final_status != 200:
         return []
     bookings: list[dict[str, Any]] = attempt.data
     return bookings
@@ -141,18 +167,31 @@ def _seat(booking: dict[str, Any]) -> Seat:
     return Seat(booking["scheduleId"], int(row), int(column))
 
 
-def _asked(attempt: Attempt) -> Iterator[Seat]:
+def asked(attempt: Attempt) -> Iterator[Seat]:
+    """The seats that it is about."""
     for text in attempt.sent["seat"]:
         row, column = text.split(" ")
         yield Seat(attempt.sent["scheduleId"], int(row), int(column))
 
 
 def _repeat(state: CellState, attempt: Attempt) -> set[int]:
-    """The ids that the same request gets under the same key."""
-    answer = httpx.post(
-        state.gateway_url + attempt.path,
-        json=attempt.sent,
-        headers={"Authorization": f"Bearer {state.tokens[attempt.user]}", "Idempotency-Key": attempt.key},
-        timeout=30.0,
-    )
+    """The ids that the same request gets under the same key; one that was queued is told of by the same ticket."""
+    bearer = {"Authorization": f"Bearer {state.tokens[attempt.user]}"}
+    with httpx.Client(base_url=state.gateway_url, headers=bearer, timeout=30.0, trust_env=False) as client:
+        answer = client.post(attempt.path, json=attempt.sent, headers={"Idempotency-Key": attempt.key})
+        if answer.status_code == ACCEPTED:
+            ticket = ticket_of(answer.headers.get)
+            again = replace(attempt, status=answer.status_code, body=answer.text, ticket=ticket)
+            return {booking["id"] for booking in _told(again)} if ticket and _await(client, ticket) else set()
     return {booking["id"] for booking in answer.json()["data"]} if answer.status_code == 200 else set()
+
+
+def _await(client: httpx.Client, ticket: Ticket) -> bool:
+    """Whether the ticket comes to an end in time."""
+    deadline = time.monotonic() + REPEATED_SECONDS
+    while time.monotonic() < deadline:
+        answer = client.get(ticket.location)
+        if ticket.read(answer.status_code, answer.text):
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False

@@ -5,18 +5,23 @@ from __future__ import annotations
 import sqlite3
 import statistics
 import time
+from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from payment_simulator.schema import open_for_reading
 from scenarios.audits.verdicts import finding
-from scenarios.model import Attempt, CellState, Finding
+from scenarios.model import Attempt, CellState, Course, Finding
 
 # Cancellations that are under way when the load ends get this long to come to their end.
 SETTLE_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+
+STEP_SECONDS = 0.5
+"""Width of a step of what is drawn over time."""
 
 CANCEL_PREFIX = "/order-service/bookings/cancel/"
 
@@ -77,6 +82,60 @@ def refund_done_ms(state: CellState) -> dict[str, float]:
     return {"refund_done_ms": max(0.0, statistics.median(waits))} if waits else {}
 
 
+def refund_courses(state: CellState) -> list[Course]:
+    """Over time: what a client waited for its answer, and until its refund, by when it asked; and the backlog.
+
+    The backlog are refunds that are owed: accepted, which is to say committed, and not done at the provider yet.
+    """
+    owed, answers, waits = _owed(state), [], []
+    done_at = {booking: done for booking, _, done in owed}
+    for attempt in state.attempts:
+        if _is_accepted(attempt) and attempt.answered_at is not None:
+            answers.append((attempt.sent_at, 1000 * (attempt.answered_at - attempt.sent_at)))
+            done = done_at.get(_booking_of(attempt))
+            if done is not None:
+                waits.append((attempt.sent_at, max(0.0, 1000 * (done - attempt.sent_at))))
+    return [
+        Course("Time to the answer (ms)", STEP_SECONDS, _means(answers, state.measured_from), with_provider=True),
+        Course("Time to the refund (ms)", STEP_SECONDS, _means(waits, state.measured_from), with_provider=True),
+        Course("Accepted, not refunded yet (cancellations)", STEP_SECONDS, _backlog(owed, state.measured_from)),
+    ]
+
+
+def _owed(state: CellState) -> list[tuple[int, float, float | None]]:
+    """Each refund: its booking, when it was accepted and when the provider did it, in seconds since the epoch."""
+    with psycopg.connect(state.database_urls["order"]) as connection:
+        rows = connection.execute(
+            "SELECT r.booking_id, r.created_at, p.payment_key FROM refunds r JOIN payments p ON p.id = r.payment_id"
+            " WHERE r.booking_id IS NOT NULL"
+        ).fetchall()
+    refunds = _refunds(state)
+    found = []
+    for booking, accepted, key in rows:
+        done = [refund.at_ms / 1000 for refund in refunds.get(key, [])]
+        found.append((booking, accepted.timestamp(), min(done, default=None)))
+    return found
+
+
+def _means(points: Iterable[tuple[float, float]], start: float) -> list[float | None]:
+    """The mean of the values in each step, of what began in it."""
+    steps: defaultdict[int, list[float]] = defaultdict(list)
+    for at, value in points:
+        if at >= start:
+            steps[int((at - start) / STEP_SECONDS)].append(value)
+    return [statistics.fmean(steps[step]) if step in steps else None for step in range(max(steps, default=-1) + 1)]
+
+
+def _backlog(owed: Sequence[tuple[int, float, float | None]], start: float) -> list[float | None]:
+    """How many were owed at the end of each step, until nothing more happens."""
+    accepted = sorted(at - start for _, at, _ in owed)
+    done = sorted(at - start for _, _, at in owed if at is not None)
+    steps = int(max([*accepted, *done], default=-STEP_SECONDS) / STEP_SECONDS) + 1
+    ends = [STEP_SECONDS * (step + 1) for step in range(steps)]
+    # A clock that only counts milliseconds may have done a refund a little before it was accepted.
+    return [float(max(0, bisect_right(accepted, end) - bisect_right(done, end))) for end in ends]
+
+
 def _is_accepted(attempt: Attempt) -> bool:
     return attempt.path.startswith(CANCEL_PREFIX) and attempt.status == 200
 
@@ -86,10 +145,11 @@ def _booking_of(attempt: Attempt) -> int:
 
 
 def _paid_bookings(state: CellState) -> dict[int, tuple[str, int, str]]:
-    """Booking id to status, price and payment key; each seeded payment covers one booking."""
+    """Booking id to status, price and payment key, of those that were paid; each payment covers one booking."""
     with psycopg.connect(state.database_urls["order"]) as connection:
         rows = connection.execute(
             "SELECT b.id, b.status, b.price, p.payment_key FROM bookings b JOIN payments p ON p.id = b.payment_id"
+            " WHERE p.status IN ('COMPLETED', 'CANCELED')"
         )
         return {booking: (status, price, key) for booking, status, price, key in rows}
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from scenarios.audits.bookings import (
     acknowledged_exist,
+    committed_per_second,
     finished_per_second,
     seat_sold_once,
     unacknowledged_are_explained,
 )  # fmt: skip
+from scenarios.audits.tickets import ticket_rules
 from scenarios.dataset import FREE_SEATS, ON_SALE, concert_of, prices
 from scenarios.model import Audited, CellState
 
@@ -26,6 +28,6 @@ def prepare(state: CellState) -> Mapping[str, Any]:
 
 
 def audit(state: CellState) -> Audited:
-    """No seat twice; what was acknowledged is there; nothing is there that nobody asked for."""
+    """No seat twice; what was acknowledged is there; nothing is there that nobody asked for; the line was kept."""
     rules = [seat_sold_once(state), acknowledged_exist(state), unacknowledged_are_explained(state)]
-    return Audited(rules, finished_per_second(state))
+    return Audited([*rules, *ticket_rules(state)], finished_per_second(state), [committed_per_second(state)])

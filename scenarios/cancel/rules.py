@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scenarios.audits.payments import every_payment_is_backed
-from scenarios.audits.refunds import canceled_and_refunded_once, refund_done_ms, settle
+from scenarios.audits.refunds import canceled_and_refunded_once, refund_courses, refund_done_ms, settle
 from scenarios.dataset import booking_owners
 from scenarios.model import Audited, CellState
 
@@ -20,4 +20,4 @@ def audit(state: CellState) -> Audited:
     """Every accepted cancellation ends canceled, with exactly one refund at the provider."""
     settle(state)
     findings = [*canceled_and_refunded_once(state), every_payment_is_backed(state)]
-    return Audited(findings, refund_done_ms(state))
+    return Audited(findings, refund_done_ms(state), refund_courses(state))

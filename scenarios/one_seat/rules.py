@@ -13,6 +13,7 @@ from scenarios.audits.bookings import (
     seat_sold_once,
     unacknowledged_are_explained,
 )  # fmt: skip
+from scenarios.audits.tickets import ticket_rules
 from scenarios.audits.verdicts import finding
 from scenarios.dataset import concert_of, free_seat, prices
 from scenarios.model import Audited, CellState, Finding
@@ -31,7 +32,7 @@ def prepare(state: CellState) -> Mapping[str, Any]:
 
 def audit(state: CellState) -> Audited:
     """One winner, no seat twice, and nobody was told otherwise."""
-    rules = [one_winner(state), seat_sold_once(state), unacknowledged_are_explained(state)]
+    rules = [one_winner(state), seat_sold_once(state), unacknowledged_are_explained(state), *ticket_rules(state)]
     if _told(state):
         rules.append(acknowledged_exist(state))
     return Audited(rules, {"winners": float(_told(state))})
@@ -58,4 +59,4 @@ def one_winner(state: CellState) -> Finding:
 
 def _told(state: CellState) -> int:
     """How many clients were told that the seat is theirs."""
-    return sum(attempt.status == 200 for attempt in state.attempts)
+    return sum(attempt.final_status == 200 for attempt in state.attempts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import psutil
@@ -15,19 +15,15 @@ from harness.provision import Component, Infrastructure, create_database, provis
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests.async_cancel.stage_hall import Hall
-from tests.conftest import STAGES
 from tests.contract.making import making
 from tests.contract.ordering import shopping
 from tests.faults.cell import Ground, Struck
-
-WORKER = "canceller"
+from tests.recoveries import TOLD
 
 OVERRIDES = {"ORDER_PROVIDER_SECONDS": "1", "ORDER_SWEEP_SECONDS": "0.2"}
 
 # A fault finds refunds under way.
 LOADED = {"PAYMENT_LATENCY_MEDIAN_MS": "100", "ORDER_PROVIDER_SECONDS": "3", "ORDER_SWEEP_SECONDS": "0.2"}
-
-_told = pytest.StashKey[list[str]]()
 
 # Trimmed while the tests run; that it is gone is looked at in the end.
 LITTER = """
@@ -36,15 +32,6 @@ LITTER = """
     FROM (VALUES (interval '2 hours'), (interval '61 minutes'), (interval '30 minutes')) AS litter(age)
     RETURNING id
 """
-
-
-@pytest.fixture(
-    scope="package", params=[stage for stage in STAGES if WORKER in stage.workers], ids=lambda stage: stage.id
-)
-def async_stage(request: pytest.FixtureRequest) -> Stage:
-    """Each stage that refunds later."""
-    chosen: Stage = request.param
-    return chosen
 
 
 @pytest.fixture(scope="package")
@@ -58,21 +45,20 @@ def servers(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def ground(
-    async_stage: Stage,
+    stage: Stage,
     servers: Infrastructure,
     supervisor: Supervisor,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Ground]:
     """The stage once more, for the harness's load."""
-    servers.ensure(*(Component(name) for name in async_stage.infrastructure))
-    folder = tmp_path_factory.mktemp(f"async-load-{async_stage.id}")
+    servers.ensure(*(Component(name) for name in stage.infrastructure))
+    folder = tmp_path_factory.mktemp(f"async-load-{stage.id}")
     with launch(
-        async_stage,
+        stage,
         servers,
         supervisor,
         database_urls={
-            package: create_database(servers, f"load_{async_stage.id[:2]}_{name}")
-            for package, name in DATABASES.items()
+            package: create_database(servers, f"load_{stage.id[:2]}_{name}") for package, name in DATABASES.items()
         },
         secrets=Secrets(),
         log_folder=folder / "logs",
@@ -82,11 +68,12 @@ def ground(
 
 
 @pytest.fixture
-def tell(ground: Ground, pytestconfig: pytest.Config) -> Iterator[None]:
+def tell(ground: Ground, record_property: Callable[[str, object], None]) -> Iterator[None]:
     """What came of the faults of a test is told at the end, if it went well."""
     before = len(ground.cells)
     yield
-    pytestconfig.stash.setdefault(_told, []).extend(_story(cell) for cell in ground.cells[before:])
+    for cell in ground.cells[before:]:
+        record_property(TOLD, f"{ground.running.stage.id}  {_story(cell)}")
 
 
 def _story(cell: Struck) -> str:
@@ -105,26 +92,17 @@ def _story(cell: Struck) -> str:
     )
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Time to recover."""
-    stories = config.stash.get(_told, [])
-    if stories:
-        terminalreporter.section("cancellation under faults")
-        for story in stories:
-            terminalreporter.write_line(story)
-
-
 @pytest.fixture(scope="package")
 def hall(
-    async_stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
+    stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Hall]:
     """A show on sale on a stage of its own, whose provider answers at once."""
-    servers.ensure(*(Component(name) for name in async_stage.infrastructure))
-    logs = tmp_path_factory.mktemp(f"async-{async_stage.id}")
-    names = {package: f"async_{async_stage.id[:2]}_{name}" for package, name in DATABASES.items()}
+    servers.ensure(*(Component(name) for name in stage.infrastructure))
+    logs = tmp_path_factory.mktemp(f"async-{stage.id}")
+    names = {package: f"async_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
     with (
         launch(
-            async_stage,
+            stage,
             servers,
             supervisor,
             database_urls={package: create_database(servers, name) for package, name in names.items()},

@@ -13,7 +13,7 @@ from tests.async_cancel.stage_hall import CANCELLATIONS, DEAD, GROUP
 from tests.faults.cell import Ground, Struck
 from tests.polling import until
 
-pytestmark = pytest.mark.usefixtures("tell")
+pytestmark = [pytest.mark.usefixtures("tell"), pytest.mark.xdist_group("load")]
 
 
 def held(cell: Struck, ground: Ground) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,25 +14,6 @@ from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests.cache.theatre import Theatre
 from tests.contract.making import making
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out the stages that have none."""
-    left_out = [item for item in items if _is_ours(item) and not _has_cache(item)]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
-
-
-def _is_ours(item: pytest.Item) -> bool:
-    return Path(__file__).parent in item.path.parents
-
-
-def _has_cache(item: pytest.Item) -> bool:
-    assert isinstance(item, pytest.Function)
-    stage = item.callspec.params["stage"]
-    assert isinstance(stage, Stage)
-    return "redis" in stage.infrastructure
 
 
 @pytest.fixture(scope="package")

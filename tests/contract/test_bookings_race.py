@@ -12,7 +12,7 @@ import pytest
 
 from tests.contract.client import Api, outcome
 from tests.contract.making import SCHEDULES, SEATS, Maker
-from tests.contract.ordering import BOOKINGS, Shop, metric
+from tests.contract.ordering import BOOKINGS, Shop
 
 BUYERS = 1_000
 
@@ -104,9 +104,8 @@ def test_buyers_of_different_seats_all_get_theirs(shop: Shop, make: Maker) -> No
 
 @pytest.mark.parametrize("name", ["order_seats_booked_total", "order_seat_conflicts_total"])
 def test_sales_and_conflicts_are_counted(name: str, shop: Shop, buyer: Api) -> None:
-    url = shop.platform.service_urls["order"]
-    before = metric(url, name)
+    before = shop.count(name)
     seats = shop.seats(2)
     buyer.post(BOOKINGS, shop.request(buyer, seats))
     buyer.refused(400, 4000, "POST", BOOKINGS, json=shop.request(buyer, seats))
-    assert metric(url, name) - before == (2 if "booked" in name else 1)
+    assert shop.count(name) - before == (2 if "booked" in name else 1)

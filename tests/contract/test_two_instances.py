@@ -9,14 +9,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, cycle
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from common.identity import IdentitySigner
+from harness.launch import RunningStage
 from harness.launch.environment import Wiring, process_environment
 from harness.stages.manifest import REPOSITORY
 from harness.supervise import ManagedProcess, Supervisor, free_port
@@ -84,36 +87,38 @@ def _send(instance: Services, call: Call) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def pair(hasty: Shop, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """A second order-service beside the hasty stage's, with the same settings."""
+    """Both order-services of the hasty stage; where it has one, a second one beside it, with the same settings."""
     running = hasty.platform
+    signer = IdentitySigner(running.secrets.identity)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    with ExitStack() as stack:
+        processes, ports = list(running.processes["order"]), list(running.ports["order"])
+        if len(processes) == 1:
+            ports.append(free_port())
+            processes.append(_second(running, supervisor, ports[1], tmp_path_factory.mktemp("second")))
+            stack.callback(supervisor.release, processes[1])
+        first, second = processes
+        client = stack.enter_context(httpx.Client(timeout=20, trust_env=False, limits=limits))
+        one, other = (Services(client, {"order": f"http://127.0.0.1:{port}"}, signer) for port in ports)
+        assert until(lambda: _is_ready(other) or not second.alive(), 60), second.tail()
+        assert second.alive(), second.tail()
+        yield Pair(hasty, (one, other), (first, second))
+
+
+def _second(running: RunningStage, supervisor: Supervisor, port: int, logs: Path) -> ManagedProcess:
     wiring = Wiring(
         stage=running.stage, infrastructure=running.infrastructure, database_urls=running.database_urls,
         service_urls=running.service_urls, secrets=running.secrets, prefix=running.prefix, ledger=running.ledger,
         seed=1, overrides=HASTY,
     )  # fmt: skip
-    port = free_port()
-    second = supervisor.spawn(
+    return supervisor.spawn(
         "order-2",
         [sys.executable, "-m", "common.serve", "order"],
         env=process_environment(wiring, "order", port),
         cwd=REPOSITORY,
-        log=tmp_path_factory.mktemp("second") / "order-2.log",
+        log=logs / "order-2.log",
         grace_seconds=15.0,
     )
-    (first,) = running.processes["order"]
-    signer = IdentitySigner(running.secrets.identity)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    try:
-        with httpx.Client(timeout=20, trust_env=False, limits=limits) as client:
-            instances = (
-                Services(client, {"order": running.service_urls["order"]}, signer),
-                Services(client, {"order": f"http://127.0.0.1:{port}"}, signer),
-            )
-            assert until(lambda: _is_ready(instances[1]) or not second.alive(), 60), second.tail()
-            assert second.alive(), second.tail()
-            yield Pair(hasty, instances, (first, second))
-    finally:
-        supervisor.release(second)
 
 
 def _is_ready(instance: Services) -> bool:

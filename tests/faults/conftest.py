@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,7 +11,8 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, create_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
-from tests.faults.cell import Ground, Struck
+from tests.faults.cell import Ground
+from tests.recoveries import TOLD
 
 OVERRIDES = {
     # A fault finds refunds and confirmations under way, and what it leaves in doubt is settled soon.
@@ -20,13 +21,9 @@ OVERRIDES = {
     "ORDER_SWEEP_SECONDS": "0.2",
 }
 
-_told = pytest.StashKey[list[tuple[str, Struck]]]()
-
 
 @pytest.fixture(scope="package")
-def ground(
-    stage: Stage, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[Ground]:
+def ground(stage: Stage, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """The stage under test, uncapped. Nobody else's servers are in the line of fire."""
     folder = tmp_path_factory.mktemp(f"faults-{stage.id}")
     with provision("embedded", supervisor, log_folder=folder / "servers", report=print) as servers:
@@ -40,23 +37,22 @@ def ground(
             log_folder=folder / "logs",
             overrides=OVERRIDES,
         ) as running:
-            ground = Ground(running, folder)
-            yield ground
-            told = pytestconfig.stash.setdefault(_told, [])
-            told.extend((stage.id, cell) for cell in ground.cells)
+            yield Ground(running, folder)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.fixture(autouse=True)
+def tell(ground: Ground, record_property: Callable[[str, object], None]) -> Iterator[None]:
     """Time to recover: the harness' figure from the load's rate, and what a single client saw."""
-    cells = config.stash.get(_told, [])
-    if not cells:
-        return
-    terminalreporter.section("faults under load: time to recover")
-    for stage, cell in cells:
-        for run, seconds in cell.recoveries:
-            recovery = "not within the load" if seconds is None else f"{seconds:.1f} s"
-            terminalreporter.write_line(f"{stage}  {cell.scenario.id:12} {run.fault!s:22} {recovery}")
+    before = len(ground.cells)
+    yield
+    for cell in ground.cells[before:]:
+        faults = ", ".join(
+            f"{run.fault} {'not within the load' if seconds is None else f'{seconds:.1f} s'}"
+            for run, seconds in cell.recoveries
+        )
         failed, asked = cell.result.load.failed, sum(cell.outcomes.values())
-        terminalreporter.write_line(
-            f"    everybody served again {cell.back_after:.2f} s after it; {failed:,} of {asked:,} requests failed"
+        record_property(
+            TOLD,
+            f"{ground.running.stage.id}  {cell.scenario.id}: {faults}; everybody served again {cell.back_after:.2f} s "
+            f"after it; {failed:,} of {asked:,} requests failed",
         )

@@ -24,7 +24,7 @@ def test_order_service_is_killed_between_the_providers_act_and_its_own_commit(gr
     def midway_now() -> bool:
         return seen[0].some_are_midway()
 
-    cell = ground.strike("kill:order@2s", scenario="cancel", seconds=6.5, beside=beside, when=midway_now)
+    cell = ground.strike("kill:order@1s", scenario="cancel", seconds=5.5, beside=beside, when=midway_now)
 
     (payers,) = seen
     assert cell.broken_rules() == []

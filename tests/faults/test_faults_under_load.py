@@ -27,7 +27,7 @@ def held(cell: Struck, *, may_drop: bool = False) -> None:
 
 
 def test_what_stands_still_delays_and_fails_nobody(ground: Ground) -> None:
-    cell = ground.strike("pause:order@1s+1s", "pause:postgres@4s+1s", scenario="booking", seconds=7)
+    cell = ground.strike("pause:order@0.5s+1s", "pause:postgres@2.5s+1s", scenario="booking", seconds=4.5)
     held(cell)
     assert cell.witness.longest_wait("order") > 0.7
     assert cell.witness.longest_wait("user") > 0.7
@@ -35,7 +35,7 @@ def test_what_stands_still_delays_and_fails_nobody(ground: Ground) -> None:
 
 
 def test_order_service_is_killed(ground: Ground) -> None:
-    cell = ground.strike("kill:order@2s", scenario="booking", seconds=7)
+    cell = ground.strike("kill:order@1s", scenario="booking", seconds=5)
     held(cell)
     assert cell.outcomes[UNAVAILABLE] > 0
     assert cell.witness.unavailable("order") > 0
@@ -49,14 +49,14 @@ def test_order_service_is_killed(ground: Ground) -> None:
 
 
 def test_the_database_is_killed(ground: Ground) -> None:
-    cell = ground.strike("kill:postgres@1.5s", scenario="booking", seconds=6.5)
+    cell = ground.strike("kill:postgres@1s", scenario="booking", seconds=5.5)
     held(cell)
     assert cell.outcomes[UNAVAILABLE] > 0
 
 
 def test_the_gateway_is_killed(ground: Ground) -> None:
     """Its clients lose their connections; that is all they lose."""
-    cell = ground.strike("kill:gateway@1.5s", scenario="booking", seconds=5.5)
+    cell = ground.strike("kill:gateway@1s", scenario="booking", seconds=4)
     held(cell, may_drop=True)
     assert cell.witness.dropped() > 0
 
@@ -75,7 +75,7 @@ def waits_for_the_provider(ground: Ground) -> bool:
 
 
 def test_the_payment_provider_is_killed(ground: Ground, tmp_path: Path) -> None:
-    cell = ground.strike("kill:payment@1.5s+0.5s", scenario="cancel", seconds=6.5)
+    cell = ground.strike("kill:payment@1s+0.5s", scenario="cancel", seconds=5)
     held(cell)
     assert (cell.outcomes.get(UNAVAILABLE, 0) > 0) == waits_for_the_provider(ground)
     assert cell.witness.unavailable("order") == 0, "without refunds, everything else goes on"
@@ -93,7 +93,7 @@ def test_the_payment_provider_is_killed(ground: Ground, tmp_path: Path) -> None:
 
 def test_the_payment_provider_stands_still_for_longer_than_it_may(ground: Ground) -> None:
     """Nobody knows then whether the money was given back: it is, once."""
-    cell = ground.strike("pause:payment@1.5s+3.5s", scenario="cancel", seconds=7.5)
+    cell = ground.strike("pause:payment@1s+3.5s", scenario="cancel", seconds=6.5)
     held(cell)
     assert (cell.outcomes.get(UNAVAILABLE, 0) > 0) == waits_for_the_provider(ground)
     assert cell.witness.unavailable("order") == 0

@@ -9,6 +9,7 @@ from itertools import pairwise
 from harness.report.extras import (
     DiffFile,
     FailureCount,
+    GaugeSeries,
     MemoryPeak,
     RawLink,
     ReportExtras,
@@ -294,7 +295,14 @@ def _timeline(generator: random.Random, stage: str, test: str, repeat: int) -> T
         sample_step_s=0.5,
         cpu={name: [cpu * generator.lognormvariate(0, 0.15) for _ in range(40)] for name, cpu in share.items()},
         memory_mib={name: [mib + second / 10 for second in range(40)] for name, mib in _memory(stage).items()},
-        gauges={"Refunds outstanding (bookings)": [abs(20 - i) * 3.0 for i in range(40)]} if test == "cancel" else {},
+        gauges=[
+            GaugeSeries(title="Time to the answer (ms)", values=[700.0, None, 650.0], line=600, line_label="provider"),
+            GaugeSeries(
+                title="Refunds outstanding (bookings)", step_s=0.5, values=[abs(20 - i) * 3.0 for i in range(40)]
+            ),
+        ]
+        if test == "cancel"
+        else [],
         events=fault,
     )
 

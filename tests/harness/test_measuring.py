@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pytest
 
 from harness.launch.instance_size import CpuCaps, NoCaps, open_caps
-from harness.load.arrivals import Arrivals
 from harness.load.recorder import Recorder
-from harness.load.result import DROPPED, OK, REFUSED, UNANSWERED, LoadResult
+from harness.load.result import ACCEPTED, DROPPED, OK, POLLED, REFUSED, UNANSWERED, LoadResult
 from harness.sample import Sampler, Snapshot
 from harness.sample.sampler import cpus_in_use, evenly, memory_mib
 from harness.supervise import ManagedProcess, Supervisor
+from scenarios.arrivals import Arrivals, Surge
 from scenarios.dataset import (  # the rows, without a database
     DATASETS,
     VENUE_COLUMNS,
@@ -222,6 +222,21 @@ def test_arrivals_are_due_at_a_steady_rate() -> None:
     assert [arrivals.number(100.0 + n / 8 + 0.002) for n in range(5)] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("surge", [None, Surge(4.0, at_seconds=2.0, seconds=1.5)])
+def test_a_clock_tells_the_same_both_ways(surge: Surge | None) -> None:
+    arrivals = Arrivals(100.0, 8.0, surge)
+    dues = [arrivals.due(number) for number in range(120)]
+    assert dues == sorted(dues)
+    assert [arrivals.number(due + 0.002) for due in dues] == [*range(120)]
+    for first, last in ((100.1, 101.9), (101.9, 102.3), (102.3, 103.4), (103.4, 108.0)):
+        assert [*arrivals.between(first, last)] == [n for n, due in enumerate(dues) if first <= due < last]
+
+
+def test_a_surge_is_a_multiple_for_its_time() -> None:
+    arrivals = Arrivals(100.0, 8.0, Surge(3.0, at_seconds=0.5, seconds=2.0).after(1.5))
+    assert [len(arrivals.between(at, at + 1)) for at in (100.0, 101.0, 102.0, 103.0, 104.0)] == [8, 8, 24, 24, 8]
+
+
 def test_a_request_of_an_open_load_counts_where_it_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten a second, a window from 1 s to 2 s: what was due before it is left out, what is answered behind it is not."""
     now = 100.0
@@ -255,6 +270,42 @@ def test_a_request_of_an_open_load_counts_where_it_was_due(monkeypatch: pytest.M
     # Over time, an answer is told when it comes.
     assert result.per_second_ok == [5]
     assert sorted(sample.started_s for sample in recorder.samples()) == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
+
+
+def test_a_ticket_is_an_answer_and_no_success() -> None:
+    recorder = Recorder(keep_every=1)
+    recorder.begin()
+    recorder("POST", "book", 4.0, None, answer(202))
+    recorder("GET", "ticket", 2.0, None, answer(200), context={"polls": True, "follows": True})
+    recorder("GET", "ticket", 900.0, Exception("bad"), answer(503), context={"polls": True, "follows": True})
+    recorder("POST", "book", 400.0, None, answer(200))
+    recorder.end()
+    result = recorder.result([])
+    assert result.outcomes == {ACCEPTED: 1, POLLED: 1, "HTTP 503": 1, OK: 1}
+    assert (result.succeeded, result.accepted, result.failed, result.requests) == (1, 1, 1, 4)
+    assert (result.prompt, result.server_errors) == (2, 1)
+    assert result.mean_ms == pytest.approx((4 + 2 + 400) / 3)
+    assert result.per_second_accepted == [1]
+    assert [kept.body for kept in result.answers] == ["{}"]
+
+
+def test_a_visit_is_one_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten visits a second, a window from 1 s to 2 s: the requests that follow count by when they were sent."""
+    now = 101.0
+    monkeypatch.setattr("harness.load.recorder.time", SimpleNamespace(perf_counter=lambda: now))
+    recorder = Recorder(keep_every=1)
+    recorder.begin(Arrivals(100.0, 10.0))
+    for number in range(10, 20):
+        now = 100.0 + number / 10 + 0.02
+        recorder("GET", "page", 20.0, None, answer(200), context={"late_ms": 0.0})
+        now += 0.3
+        recorder("GET", "seats", 300.0, None, answer(200), context={"follows": True})
+        now += 0.05
+        recorder("POST", "book", 30.0, None, answer(200), context={"follows": True})
+    now = 102.0
+    recorder.end()
+    # Of the last two visits the bookings are sent behind the window, and of the very last the seats are not.
+    assert recorder.result([]).outcomes == {OK: 10 + 10 + 7}
 
 
 def test_nothing_recorded_is_no_latency() -> None:

@@ -5,44 +5,50 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 import pytest
 
+from harness.report.extras import load_extras
 from harness.stages.manifest import REPOSITORY
 from harness.store.files import load_summary
+from harness.store.summary import Summary
 from harness.supervise import STATE_VARIABLE, free_port
 
 RUN_ALL = [sys.executable, str(REPOSITORY / "run_all.py")]
 TINY = ["smoke", "--stages", "01", "--scenarios", "concert_list", "--seconds", "1", "--warm-up", "0.5"]
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A state folder of the test's own: what its runs leave there is theirs."""
-    return {**os.environ, STATE_VARIABLE: str(tmp_path / "state")}
+pytestmark = pytest.mark.xdist_group("runs")
+
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
-@pytest.fixture
-def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts run_all.py with arguments; ends what is left of it."""
+@contextmanager
+def starting(folder: Path) -> Iterator[Start]:
+    """Starts run_all.py with arguments; ends what is left of it. Its state is a folder of its own."""
+    environment = {**os.environ, STATE_VARIABLE: str(folder / "state")}
     started: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [*RUN_ALL, *arguments],
             env=environment,
-            cwd=tmp_path,
+            cwd=folder,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -50,18 +56,26 @@ def start(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[...,
         started.append(process)
         return process
 
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    # What a killed run has left is in the state folder of this test, which no later run would look into.
-    subprocess.run(
-        [sys.executable, "-c", "from harness.supervise import sweep_leftovers; sweep_leftovers()"],
-        env=environment,
-        cwd=REPOSITORY,
-        check=True,
-    )
+    try:
+        yield run
+    finally:
+        for process in started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        # What a killed run has left is in this state, which no later run would look into.
+        subprocess.run(
+            [sys.executable, "-c", "from harness.supervise import sweep_leftovers; sweep_leftovers()"],
+            env=environment,
+            cwd=REPOSITORY,
+            check=True,
+        )
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with starting(tmp_path) as run:
+        yield run
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -89,30 +103,101 @@ def assert_gone(processes: list[psutil.Process]) -> None:
     assert alive == []
 
 
-def test_a_run_leaves_what_it_promises(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
-    reports = tmp_path / "reports"
-    process = start(*TINY, "--reports", str(reports))
-    said, _ = process.communicate(timeout=100)
-    assert process.returncode == 0, said
-    folder = reports / "latest"
-    summary = load_summary(folder / "summary.json")
+SECRETS = ("JWT_SECRET", "IDENTITY_KEY", "PAYMENT_SECRET_KEY", "USER_SELLER_CODE", "USER_MANAGER_CODE")
+
+
+def secrets_of(process: subprocess.Popen[str]) -> set[str]:
+    """The values of the secrets that the processes of a run were given, passwords of servers among them."""
+    found = set()
+    for child in descendants(process):
+        with suppress(psutil.NoSuchProcess):
+            for name, value in child.environ().items():
+                if name in SECRETS:
+                    found.add(value)
+                if name.endswith("_DATABASE_URL") or name == "REDIS_URL":
+                    found.add(urlsplit(value).password or "")
+    return found - {""}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that went well."""
+
+    arguments: list[str]
+    folder: Path
+    said: str
+    secrets: set[str]
+    """Those that its processes had."""
+
+    @cached_property
+    def summary(self) -> Summary:
+        return load_summary(self.folder / "summary.json")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One on a stage with a cache, which nobody changes afterwards."""
+    folder = tmp_path_factory.mktemp("finished")
+    arguments = [*("02" if word == "01" else word for word in TINY), "--reports", str(folder / "reports")]
+    with starting(folder) as start:
+        process = start(*arguments)
+        # Two passwords beside the secrets that have names.
+        wait_until(lambda: len(secrets_of(process)) == len(SECRETS) + 2, 40, "the start of the services")
+        secrets = secrets_of(process)
+        said, _ = process.communicate(timeout=100)
+        assert process.returncode == 0, said
+    return Finished(arguments, folder / "reports" / "latest", said, secrets)
+
+
+def test_a_run_leaves_what_it_promises(finished: Finished) -> None:
+    summary, folder = finished.summary, finished.folder
     assert summary.audit_ok
     assert summary.audits, "an audit that checked nothing is no audit"
     throughput = [m for m in summary.measurements if m.metric == "throughput"]
-    assert [(m.stage, m.scenario) for m in throughput] == [("01_baseline", "concert_list")]
+    assert [(m.stage, m.scenario) for m in throughput] == [("02_cache", "concert_list")]
     assert throughput[0].median > 0
-    assert {cost.component for cost in summary.costs} >= {"gateway", "concert", "postgres", "locust"}
-    assert summary.run.arguments == [*TINY, "--reports", str(reports)]
+    assert {cost.component for cost in summary.costs} >= {"gateway", "concert", "postgres", "redis", "locust"}
+    assert summary.run.arguments == finished.arguments
     assert [*(folder / "samples").rglob("r1.csv.gz")]
-    assert {log.stem for log in (folder / "logs" / "01_baseline").iterdir()} >= {"gateway", "user", "concert", "order"}
+    assert {log.stem for log in (folder / "logs" / "02_cache").iterdir()} >= {"gateway", "user", "concert", "order"}
     html = (folder / "report.html").read_text()
     assert "Concert list" in html
-    assert "run_all.py smoke --stages 01" in html
+    assert "run_all.py smoke --stages 02" in html
 
 
-def test_a_fixed_rate_is_half_of_what_the_closed_loop_did(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_what_the_cache_counted_is_in_the_report(finished: Finished) -> None:
+    """By concert-service's own counters, of the measured part; held against what the clients have counted."""
+    (table,) = (table for table in load_extras(finished.folder / "extras.json").tables if table.title == "Cache")
+    assert table.scenario == "concert_list"
+    (cells,) = table.rows
+    row: dict[str, Any] = dict(zip(table.columns, cells, strict=True))
+    assert (row["Stage"], row["Answer"]) == ("02_cache", "concert-page")
+    (answered,) = (m.median for m in finished.summary.measurements if m.metric == "throughput")
+    # A second was measured; the counters are read before it, and after the last answer that came too late for it.
+    assert 0.9 * answered <= row["Asked"] <= 3 * answered
+    assert 0 < row["Hits (%)"] <= 100
+    assert 0 <= row["Loads"] < row["Asked"]
+    assert row["Hits (%)"] + row["Shared (%)"] + 100 * row["Loads"] / row["Asked"] == pytest.approx(100, abs=1)
+    assert (row["Mean load (ms)"] is not None) == (row["Loads"] > 0)
+    assert row["Evicted keys"] == 0
+    html = (finished.folder / "report.html").read_text()
+    shown = re.search(r"<tr>(?:(?!</tr>).)*concert-page(?:(?!</tr>).)*</tr>", html, re.DOTALL)
+    assert shown is not None
+    for figure in (row["Hits (%)"], row["Loads"], row["Asked"]):
+        assert f">{figure:,g}<" in shown[0]
+
+
+def test_no_secret_is_written_anywhere(finished: Finished) -> None:
+    """No secret of the run, and no token of its load, is in a log, a sample, the report, or on the screen."""
+    written = {file: file.read_bytes() for file in finished.folder.rglob("*") if file.is_file()}
+    assert written
+    for file, content in {**written, Path("the screen"): finished.said.encode()}.items():
+        text = gzip.decompress(content) if file.suffix == ".gz" else content
+        for secret in (*finished.secrets, "eyJhbGci"):
+            assert secret.encode() not in text, f"a secret is in {file}"
+
+
+def test_a_fixed_rate_is_half_of_what_the_closed_loop_did(start: Start, tmp_path: Path) -> None:
     """And every process is sampled, what the payment provider is made to be is told, and a given rate is kept."""
     reports = tmp_path / "reports"
     common = ("smoke", "--stages", "01", "--scenarios", "cancel", "--seconds", "2", "--warm-up", "1")
@@ -137,41 +222,7 @@ def test_a_fixed_rate_is_half_of_what_the_closed_loop_did(
     assert all(10 < mib < 1_000 for mib in held.values()), held
 
 
-SECRETS = ("JWT_SECRET", "IDENTITY_KEY", "PAYMENT_SECRET_KEY", "USER_SELLER_CODE", "USER_MANAGER_CODE")
-
-
-def secrets_of(process: subprocess.Popen[str]) -> set[str]:
-    """The values of the secrets that the processes of a run were given, database passwords among them."""
-    found = set()
-    for child in descendants(process):
-        with suppress(psutil.NoSuchProcess):
-            for name, value in child.environ().items():
-                if name in SECRETS:
-                    found.add(value)
-                if name.endswith("_DATABASE_URL"):
-                    found.add(urlsplit(value).password or "")
-    return found - {""}
-
-
-def test_no_secret_is_written_anywhere(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
-    """No secret of the run, and no token of its load, is in a log, a sample, the report, or on the screen."""
-    reports = tmp_path / "reports"
-    process = start(*TINY, "--reports", str(reports))
-    wait_until(lambda: len(secrets_of(process)) > len(SECRETS), 40, "the start of the services")
-    secrets = secrets_of(process)
-    said, _ = process.communicate(timeout=100)
-    assert process.returncode == 0, said
-    written = {file: file.read_bytes() for file in (reports / "latest").rglob("*") if file.is_file()}
-    assert written
-    for file, content in {**written, Path("the screen"): said.encode()}.items():
-        text = gzip.decompress(content) if file.suffix == ".gz" else content
-        for secret in (*secrets, "eyJhbGci"):
-            assert secret.encode() not in text, f"a secret is in {file}"
-
-
-def test_what_was_measured_before_a_failure_is_reported(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
+def test_what_was_measured_before_a_failure_is_reported(start: Start, tmp_path: Path) -> None:
     """The second cell is broken off; the first one is not lost, and the report says so."""
     reports = tmp_path / "reports"
     process = start(
@@ -188,9 +239,7 @@ def test_what_was_measured_before_a_failure_is_reported(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing_running(
-    start: Callable[..., subprocess.Popen[str]], tmp_path: Path, number: signal.Signals
-) -> None:
+def test_an_interrupted_run_leaves_nothing_running(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     process = start(*TINY, "--seconds", "60", "--reports", str(tmp_path / "reports"))
     wait_until(lambda: runs(process, "harness.load.worker"), 40, "the start of the load")
     children = descendants(process)
@@ -202,7 +251,7 @@ def test_an_interrupted_run_leaves_nothing_running(
     assert not [*(tmp_path / "state").rglob("*.json")]
 
 
-def test_up_serves_and_stops(start: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+def test_up_serves_and_stops(start: Start, tmp_path: Path) -> None:
     base = free_port()
     described = tmp_path / "stage.json"
     plan = tmp_path / "plan.json"

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from common.identity import Role, User
 from common.tokens import issue_token
 from harness.launch import Secrets, launch
-from harness.provision import Infrastructure
+from harness.provision import Component, Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 
@@ -70,6 +70,7 @@ def test_one_request_is_one_trace(
     tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    infrastructure.ensure(*(Component(name) for name in stage.infrastructure))
     secrets = Secrets()
     token = issue_token(User(1, "reader@example.com", Role.USER), secrets.jwt)
     with launch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -20,6 +21,10 @@ from tests.unit.stages.order.in_service import InService
 
 # Where a consumer refunds, nobody waits for all refunds of a request; tests/async_cancel looks at what it does.
 collect_ignore = [] if hasattr(order.refunds, "refund_all") else ["test_order_refunds.py"]
+
+# A stage guards its seats in one way or the other.
+_GUARDS = {"order.seat_guard": ["test_order_seat_guard.py"], "order.seat_lock": ["seat_locks"]}
+collect_ignore += [test for guard, tests in _GUARDS.items() if find_spec(guard) is None for test in tests]
 
 
 @pytest.fixture(scope="module")

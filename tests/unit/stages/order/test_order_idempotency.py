@@ -10,10 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database, violations_as
 from common.errors import IdempotencyKeyReused, InvalidInput, SeatAlreadyBooked, ServiceUnavailable
-from order.idempotency import RequestKey, in_transaction, once, refuse, resumable
+from order.idempotency import RequestKey, Work, in_transaction, once, refuse, resumable
 from order.resources import Resources
 from order.schemas import BookingRequest
-from order.seat_guard import guarded
 from tests.unit.stages.order.in_service import InService
 
 WRITE = text("INSERT INTO refunds (payment_id, amount, idempotency_key) VALUES (:payment, 1, :name)")
@@ -38,7 +37,13 @@ async def written(database: Database, name: str) -> int:
     return count
 
 
-@pytest.mark.parametrize("transact", [in_transaction, guarded])
+async def serializably(database: Database, work: Work) -> Any:
+    """As bookings are made where the transaction is the guard."""
+    async with database.transaction("SERIALIZABLE") as session:
+        return await work(session)
+
+
+@pytest.mark.parametrize("transact", [in_transaction, serializably])
 def test_what_the_database_refuses_is_refused_again(transact: Any, in_service: InService) -> None:
     name = f"refused-{transact.__name__}"
     keys = [RequestKey.of(user_id, name, "POST", "/bookings") for user_id in (1, 2)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from common.errors import InvalidInput, InvalidSeat
-from order import backoff, seat_guard
+from order import backoff
 from order.bookings import check
 from order.schedules import ScheduleDetail
 from order.schemas import BookingRequest, CompletionRequest
@@ -85,10 +85,3 @@ def test_pauses_between_tries_grow_up_to_a_minute(attempts: int) -> None:
     pause = (backoff.next_attempt(attempts) - datetime.now(UTC)).total_seconds()
     longest = min(backoff.LONGEST_SECONDS, backoff.FIRST_SECONDS * 2 ** min(attempts, 10))
     assert longest / 2 - 1 <= pause <= longest
-
-
-def test_a_booking_in_conflict_is_not_kept_waiting_for_long() -> None:
-    pauses = [seat_guard.pause_before(attempt) for attempt in range(1, seat_guard.ATTEMPTS)]
-    assert pauses == sorted(pauses)
-    assert pauses[0] == seat_guard.FIRST_PAUSE_SECONDS
-    assert sum(pauses) < 1.0
