@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -98,8 +99,8 @@ class CellState:
     """The payment simulator's SQLite file."""
     answers: Sequence[Answer] = ()
     attempts: Sequence[Attempt] = ()
-    measured_from: float = 0.0
-    """When the measured part began, in seconds since the epoch."""
+    measured_from: float = field(default_factory=time.time)
+    """When the measured part began, in seconds since the epoch (if nobody says, now): where courses over time begin."""
 
     @property
     def ticketed(self) -> list[Attempt]:

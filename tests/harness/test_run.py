@@ -174,7 +174,7 @@ def test_what_the_cache_counted_is_in_the_report(finished: Finished) -> None:
     assert (row["Stage"], row["Answer"]) == ("02_cache", "concert-page")
     (answered,) = (m.median for m in finished.summary.measurements if m.metric == "throughput")
     # A second was measured; the counters are read before it, and after the last answer that came too late for it.
-    assert 0.9 * answered <= row["Asked"] <= 3 * answered
+    assert 0.5 * answered <= row["Asked"] <= 3 * answered
     assert 0 < row["Hits (%)"] <= 100
     assert 0 <= row["Loads"] < row["Asked"]
     assert row["Hits (%)"] + row["Shared (%)"] + 100 * row["Loads"] / row["Asked"] == pytest.approx(100, abs=1)
