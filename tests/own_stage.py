@@ -13,6 +13,9 @@ from harness.provision import Component, Infrastructure, create_database, drop_d
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 
+ONE_OF_EACH = {"concert": 1, "order": 1}
+"""Replicas (``Stage.with_replicas``) for tests that stop *the* process of a service; tests/scaleout has several."""
+
 
 @contextmanager
 def own_stage(

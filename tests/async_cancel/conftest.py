@@ -18,6 +18,7 @@ from tests.async_cancel.stage_hall import Hall
 from tests.contract.making import making
 from tests.contract.ordering import shopping
 from tests.faults.cell import Ground, Struck
+from tests.own_stage import ONE_OF_EACH
 from tests.recoveries import TOLD
 
 OVERRIDES = {"ORDER_PROVIDER_SECONDS": "1", "ORDER_SWEEP_SECONDS": "0.2"}
@@ -102,7 +103,7 @@ def hall(
     names = {package: f"async_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
     with (
         launch(
-            stage,
+            stage.with_replicas(ONE_OF_EACH),
             servers,
             supervisor,
             database_urls={package: create_database(servers, name) for package, name in names.items()},

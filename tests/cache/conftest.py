@@ -14,6 +14,7 @@ from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests.cache.theatre import Theatre
 from tests.contract.making import making
+from tests.own_stage import ONE_OF_EACH
 
 
 @pytest.fixture(scope="package")
@@ -28,7 +29,14 @@ def theatre(
     with Supervisor("cache") as owner, provision("embedded", owner, log_folder=folder, report=print) as servers:
         servers.ensure(*(Component(name) for name in stage.infrastructure if name != "postgres"))
         with (
-            launch(stage, servers, owner, database_urls=urls, secrets=Secrets(), log_folder=folder) as running,
+            launch(
+                stage.with_replicas(ONE_OF_EACH),
+                servers,
+                owner,
+                database_urls=urls,
+                secrets=Secrets(),
+                log_folder=folder,
+            ) as running,
             httpx.Client(base_url=running.gateway_url, timeout=20, trust_env=False) as client,
             making(running, client) as maker,
         ):

@@ -17,7 +17,7 @@ from tests.contract.client import Api
 from tests.contract.direct import Services
 from tests.contract.making import Maker, making
 from tests.contract.ordering import Shop, shopping
-from tests.own_stage import own_stage
+from tests.own_stage import ONE_OF_EACH, own_stage
 
 TIMEOUT_SECONDS = 20.0
 
@@ -85,7 +85,9 @@ def hasty(
 ) -> Iterator[Shop]:
     """A show on a stage of its own that waits for nothing: neither for buyers, nor for the provider."""
     with (
-        own_stage("hasty", stage, infrastructure, supervisor, tmp_path_factory, HASTY) as running,
+        own_stage(
+            "hasty", stage.with_replicas(ONE_OF_EACH), infrastructure, supervisor, tmp_path_factory, HASTY
+        ) as running,
         httpx.Client(base_url=running.gateway_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client,
         making(running, client) as maker,
         shopping(maker) as open_shop,

@@ -1,0 +1,49 @@
+"""A stage whose instances come and go, on servers of its own: Redis is killed and emptied here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from harness.launch import Secrets, launch
+from harness.launch.environment import DATABASES
+from harness.provision import Component, create_database, provision
+from harness.stages.manifest import Stage
+from harness.supervise import Supervisor
+from tests.conftest import STAGES
+from tests.contract.making import making
+from tests.contract.ordering import shopping
+from tests.scaleout.floor import Floor
+
+
+@pytest.fixture(
+    scope="package", params=[stage for stage in STAGES if stage.discovery != "static"], ids=lambda stage: stage.id
+)
+def scaled_stage(request: pytest.FixtureRequest) -> Stage:
+    """Each stage whose instances find each other."""
+    chosen: Stage = request.param
+    return chosen
+
+
+@pytest.fixture(scope="package")
+def floor(scaled_stage: Stage, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Floor]:
+    """A show on sale, two instances of order-service selling it."""
+    logs = tmp_path_factory.mktemp(f"floor-{scaled_stage.id}")
+    with provision("embedded", supervisor, log_folder=logs / "servers", report=print) as servers:
+        servers.ensure(Component.POSTGRES, *(Component(name) for name in scaled_stage.infrastructure))
+        with (
+            launch(
+                scaled_stage,
+                servers,
+                supervisor,
+                database_urls={package: create_database(servers, name) for package, name in DATABASES.items()},
+                secrets=Secrets(),
+                log_folder=logs,
+            ) as running,
+            httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+            making(running, client) as maker,
+            shopping(maker) as shop,
+        ):
+            yield Floor(shop)
