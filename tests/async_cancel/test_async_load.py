@@ -36,19 +36,19 @@ def nobody_waited(cell: Struck) -> None:
 
 
 def test_the_broker_is_killed_for_10_seconds(ground: Ground) -> None:
-    cell = ground.strike("kill:kafka@1s+10s", scenario="cancel", seconds=12.5)
+    cell = ground.strike("kill:kafka@1s+10s", scenario="cancel", seconds=16)
     held(cell, ground)
     nobody_waited(cell)
 
 
 def test_the_broker_stands_still_for_10_seconds(ground: Ground) -> None:
-    cell = ground.strike("pause:kafka@1s+10s", scenario="cancel", seconds=12.5)
+    cell = ground.strike("pause:kafka@1s+10s", scenario="cancel", seconds=16)
     held(cell, ground)
     nobody_waited(cell)
 
 
 def test_the_provider_and_the_cache_are_killed(ground: Ground) -> None:
-    cell = ground.strike("kill:redis@0.5s", "kill:payment@1s+10s", scenario="cancel", seconds=12.5)
+    cell = ground.strike("kill:redis@0.5s", "kill:payment@1s+10s", scenario="cancel", seconds=16)
     held(cell, ground)
     nobody_waited(cell)
 
