@@ -12,7 +12,7 @@ from xdist.workermanage import NodeManager  # type: ignore[import-untyped]
 from harness.errors import HarnessError
 from harness.launch import RunningStage, Secrets, launch
 from harness.launch.environment import DATABASES
-from harness.provision import Component, Infrastructure, create_database, provision
+from harness.provision import Component, Infrastructure, create_database, drop_database, provision
 from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
 from harness.supervise import Supervisor, sweep_leftovers
 from tests import stage_choice
@@ -118,11 +118,15 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 
 
 @pytest.fixture(scope="session")
-def databases(stage: Stage, infrastructure: Infrastructure) -> dict[str, str]:
-    """Package to the URL of an empty database of its own."""
-    return {
-        package: create_database(infrastructure, f"test_{stage.id[:2]}_{name}") for package, name in DATABASES.items()
-    }
+def databases(stage: Stage, infrastructure: Infrastructure) -> Iterator[dict[str, str]]:
+    """Package to the URL of an empty database of its own.
+
+    Dropped in the end: where the tests of two stages take turns, pytest makes this again for the first one.
+    """
+    names = {package: f"test_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
+    yield {package: create_database(infrastructure, name) for package, name in names.items()}
+    for name in names.values():
+        drop_database(infrastructure, name)
 
 
 @pytest.fixture(scope="session")
