@@ -23,11 +23,12 @@ async def opened(name: str) -> AsyncIterator[Book]:
     """The guard of that name, with a full pool of connections; settings come from the environment."""
     # A package called order is in every stage, and which one is on the path is not known before.
     settings, lock = load_settings(), None
+    is_lock = name.startswith("lock")
     parameters: dict[str, str] = {}
     if name == "serializable":
         guarded = import_module("order.seat_guard").guarded
         parameters = import_module("order.seat_guard").SESSION_PARAMETERS
-    elif name == "lock":
+    elif is_lock:
         parameters = import_module("order.seat_lock").session_parameters(settings)
     else:
         parameters = {"enable_seqscan": "off"}
@@ -46,7 +47,7 @@ async def opened(name: str) -> AsyncIterator[Book]:
 
     try:
         await database.check()
-        if name == "lock":
+        if is_lock:
             lock = import_module("order.seat_lock").SeatLock(database, settings)
             await lock.open()
         yield book

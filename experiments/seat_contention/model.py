@@ -14,6 +14,7 @@ class Guard:
     stage: str
     """The folder of the stage whose code and tables it is made of."""
     meaning: str
+    has_redis: bool = True
 
 
 GUARDS = (
@@ -21,6 +22,7 @@ GUARDS = (
     Guard("serializable", "01_baseline", "the same at SERIALIZABLE, up to six times (stages 01 to 03)"),
     Guard("index", "04_scaleout", "looks, then books; READ COMMITTED, a unique index"),
     Guard("lock", "04_scaleout", "a lock for each seat, over the unique index (stage 04)"),
+    Guard("lock_without_redis", "04_scaleout", "the same while Redis is away: what is left of it", has_redis=False),
 )
 
 

@@ -29,7 +29,7 @@ def test_nothing_but_a_guard_keeps_a_seat_from_being_sold_twice(quick: Results) 
     twice = {
         guard.name: max(quick.cell(guard.name, load).seats_sold_twice.high for load in QUICK_LOADS) for guard in GUARDS
     }
-    assert twice == {"none": 1, "serializable": 0, "index": 0, "lock": 0}
+    assert twice == {"none": 1, "serializable": 0, "index": 0, "lock": 0, "lock_without_redis": 0}
 
 
 def test_every_buyer_is_answered_and_every_figure_is_there(quick: Results) -> None:
@@ -88,9 +88,15 @@ def test_both_are_advised_where_the_index_alone_does_not_last() -> None:
 
 def test_who_sells_twice_is_named() -> None:
     right, *_ = verdict(made_up(), [ALONE, SPREAD, CROWD])
-    assert right == "Never did: `none`, `serializable`, `index`, `lock`."
+    assert right == "Never did: `none`, `serializable`, `index`, `lock`, `lock_without_redis`."
     wrong, others, *_ = verdict(made_up(seats_sold_twice=2.0), [ALONE, SPREAD, CROWD])
-    assert (wrong, others) == ("Sold a seat twice: `lock`.", "Never did: `none`, `serializable`, `index`.")
+    assert wrong == "Sold a seat twice: `lock`."
+    assert others == "Never did: `none`, `serializable`, `index`, `lock_without_redis`."
+
+
+@pytest.mark.parametrize(("per_second", "says"), [(100.0, "as many, as far as"), (300.0, "100 buyers a second to 300")])
+def test_what_is_left_without_redis_is_told(per_second: float, says: str) -> None:
+    assert any(says in sentence for sentence in verdict(made_up(per_second=per_second), [ALONE, SPREAD, CROWD]))
 
 
 def test_a_quantile_is_a_value_that_was_measured() -> None:

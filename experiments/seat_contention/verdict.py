@@ -19,6 +19,7 @@ def verdict(results: Results, loads: Sequence[Load]) -> list[str]:
         *_right(results),
         _in_the_crowd(results, crowd),
         _saving(results, crowd),
+        _without_redis(results, crowd),
         _cost(results, spread, "each wants another seat"),
         _cost(results, alone, "they come one after the other"),
         _advice(results, crowd),
@@ -53,6 +54,14 @@ def _saving(results: Results, crowd: Load) -> str:
         f"{lock.per_second.median:,.0f} to {index.per_second.median:,.0f}, and costs PostgreSQL "
         f"{lock.postgres_us.median:,.0f} µs a buyer instead of {index.postgres_us.median:,.0f}."
     )
+
+
+def _without_redis(results: Results, crowd: Load) -> str:
+    with_redis, without = (results.cell(guard, crowd) for guard in ("lock", "lock_without_redis"))
+    told = f"{without.per_second.median:,.0f} buyers a second to {with_redis.per_second.median:,.0f}"
+    if _differ(with_redis.per_second, without.per_second):
+        return f"While Redis is away, what is left of the lock answers {told}."
+    return f"While Redis is away, what is left of the lock answers as many, as far as these repeats can tell: {told}."
 
 
 def _cost(results: Results, load: Load, when: str) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.faults.inject import RECOVERED_SHARE, FaultRun, recovery_seconds
+from harness.faults.model import Action
 from harness.load.result import WELL
 from harness.report.extras import FailureCount, GaugeSeries, ScenarioText, Table, Timeline, TimelineEvent
 from harness.report.format import params_label
@@ -14,6 +15,8 @@ from harness.run.cell import CellResult
 from harness.sample.sampler import STEP_SECONDS
 from harness.store.summary import Scalar
 from scenarios.model import Scenario
+
+_ENDINGS = {Action.STOP: "has stopped", Action.ADD: "has one more"}
 
 
 def timeline(result: CellResult, provider_median_ms: float = 0.0) -> Timeline:
@@ -53,7 +56,11 @@ def timeline(result: CellResult, provider_median_ms: float = 0.0) -> Timeline:
 
 def _events(run: FaultRun) -> list[TimelineEvent]:
     began = [] if run.began is None else [TimelineEvent(at_s=run.began, label=str(run.fault))]
-    ended = [] if run.ended is None else [TimelineEvent(at_s=run.ended, label=f"{run.fault.target} runs again")]
+    ended = (
+        []
+        if run.ended is None
+        else [TimelineEvent(at_s=run.ended, label=f"{run.fault.target} {_ENDINGS.get(run.fault.action, 'runs again')}")]
+    )
     return began + ended
 
 

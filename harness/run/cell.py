@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -176,20 +177,21 @@ def run_cell(
     injector = Injector(options.faults, running.process_of, restarted, running)
     bounds: list[Snapshot] = []
     measured_from: list[float] = []
-    counters: list[Readings] = []
+    scraper, counters = ThreadPoolExecutor(1, "scraper"), list[Future[Readings]]()
     samples = sample_path(folder, running.stage.id, scenario.id, params, repeat)
 
     def measuring() -> None:
-        say("measuring")
-        counters.append(scrape(running))
         measured_from.append(time.time())
         bounds.append(sampler.snapshot())
         sampler.start()
         injector.start()
+        # In a thread: a busy process answers late, by seconds, which neither the bounds nor the faults may wait for.
+        counters.append(scraper.submit(scrape, running))
+        say("measuring")
 
     def measured() -> None:
         bounds.append(sampler.snapshot())
-        counters.append(scrape(running))
+        counters.append(scraper.submit(scrape, running))
 
     def started(process: ManagedProcess) -> None:
         sampler.watch(LOAD, process.pid)
@@ -226,6 +228,7 @@ def run_cell(
     finally:
         injector.finish()
         sampler.stop()
+        scraper.shutdown()
     with _failing_servers_named("audited"):
         audited = scenario.audit(state)
     before, after = bounds
@@ -249,7 +252,7 @@ def run_cell(
         findings=audited.findings,
         metrics=audited.metrics,
         faults=injector.runs,
-        counted=increase(*counters),
+        counted=increase(*(reading.result() for reading in counters)),
         courses=[*audited.courses, *([ahead] if ahead else [])],
         tickets=tickets.ends_of(load.attempts, scenario.refusals, drained) if drained else None,
         mixed=scenario.mixed,

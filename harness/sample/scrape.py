@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -30,14 +31,17 @@ Readings = Mapping[Reading, float]
 
 def scrape(running: RunningStage) -> Readings:
     """The counters, sums and gauges of every process of a stage; one that does not answer is left out, and logged."""
+    processes = {
+        component if number == 1 else f"{component}#{number}": port
+        for component, ports in running.ports.items()
+        for number, port in enumerate(ports, start=1)
+    }
+    # All at once: each is asked at the same moment, and a busy one keeps nobody waiting.
+    with ThreadPoolExecutor(len(processes), "scraper") as threads:
+        pages = threads.map(_page, processes, processes.values())
     found: dict[Reading, float] = {}
-    for component, ports in running.ports.items():
-        for number, port in enumerate(ports, start=1):
-            process = component if number == 1 else f"{component}#{number}"
-            try:
-                found |= dict(_parsed(process, _page(port)))
-            except (OSError, http.client.HTTPException) as problem:
-                logger.info("no metrics of %s: %s", process, problem)
+    for process, page in zip(processes, pages, strict=True):
+        found |= dict(_parsed(process, page))
     return found
 
 
@@ -66,11 +70,14 @@ def label_values(readings: Iterable[Reading], name: str, label: str) -> list[str
     return sorted({dict(reading.labels)[label] for reading in readings if reading.name == name})
 
 
-def _page(port: int) -> str:
+def _page(process: str, port: int) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
     try:
         connection.request("GET", "/metrics")
         return connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException) as problem:
+        logger.info("no metrics of %s: %s", process, problem)
+        return ""
     finally:
         connection.close()
 

@@ -238,6 +238,30 @@ def test_what_was_measured_before_a_failure_is_reported(start: Start, tmp_path: 
     assert any("broken off" in caveat for caveat in summary.run.caveats)
 
 
+def test_an_instance_is_added_to_a_run_and_another_is_stopped(start: Start, tmp_path: Path) -> None:
+    """No request fails of it, and the report marks both."""
+    reports = tmp_path / "reports"
+    process = start(
+        "smoke", "--stages", "04", "--scenarios", "seat_lookup", "--seconds", "6", "--warm-up", "0.5",
+        "--instance-cpus", "none", "--fault", "add:order@1s", "--fault", "stop:order#2@3s", "--reports", str(reports),
+    )  # fmt: skip
+    said, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, said
+    figures = {m.metric: m for m in load_summary(reports / "latest" / "summary.json").measurements}
+    assert figures["failures"].median == 0
+    assert figures["answered_well"].params["fault"] == "add:order@1s stop:order#2@3s"
+    (sampled,) = (reports / "latest" / "samples" / "04_scaleout").glob("seat_lookup-*/r1.processes.csv.gz")
+    held: dict[str, list[tuple[float, float]]] = {}
+    for line in gzip.decompress(sampled.read_bytes()).decode().splitlines()[1:]:
+        at, name, _, mib = line.split(",")
+        held.setdefault(name, []).append((float(at), float(mib)))
+    assert 0.5 < held["order#3"][0][0] < 3
+    assert [mib > 0 for _, mib in (held["order#2"][0], held["order#2"][-1])] == [True, False]
+    html = (reports / "latest" / "report.html").read_text()
+    assert "add:order@1s" in html
+    assert "stop:order#2@3s" in html
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing_running(start: Start, tmp_path: Path, number: signal.Signals) -> None:
     process = start(*TINY, "--seconds", "60", "--reports", str(tmp_path / "reports"))
