@@ -56,11 +56,8 @@ def timeline(result: CellResult, provider_median_ms: float = 0.0) -> Timeline:
 
 def _events(run: FaultRun) -> list[TimelineEvent]:
     began = [] if run.began is None else [TimelineEvent(at_s=run.began, label=str(run.fault))]
-    ended = (
-        []
-        if run.ended is None
-        else [TimelineEvent(at_s=run.ended, label=f"{run.fault.target} {_ENDINGS.get(run.fault.action, 'runs again')}")]
-    )
+    ending = f"{run.fault.target} {_ENDINGS.get(run.fault.action, 'runs again')}"
+    ended = [] if run.ended is None else [TimelineEvent(at_s=run.ended, label=ending)]
     return began + ended
 
 
