@@ -73,6 +73,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 0 if alone else WORKERS
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups for ``-n``: one worker runs all tests of a folder on one stage, as they share its running processes.
 

@@ -181,13 +181,13 @@ def run_cell(
     samples = sample_path(folder, running.stage.id, scenario.id, params, repeat)
 
     def measuring() -> None:
+        say("measuring")
         measured_from.append(time.time())
         bounds.append(sampler.snapshot())
         sampler.start()
         injector.start()
         # In a thread: a busy process answers late, by seconds, which neither the bounds nor the faults may wait for.
         counters.append(scraper.submit(scrape, running))
-        say("measuring")
 
     def measured() -> None:
         bounds.append(sampler.snapshot())

@@ -48,7 +48,7 @@ def test_the_broker_stands_still_for_10_seconds(ground: Ground) -> None:
 
 
 def test_the_provider_and_the_cache_are_killed(ground: Ground) -> None:
-    cell = ground.strike("kill:redis@0.5s", "kill:payment@1s+10s", scenario="cancel", seconds=16)
+    cell = ground.strike("kill:redis@0.5s", "kill:payment@1s+10s", scenario="cancel", seconds=20)
     held(cell, ground)
     nobody_waited(cell)
 
