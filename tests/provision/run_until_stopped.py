@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -44,6 +45,8 @@ def main(file: Path, what: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    # Tests may themselves run under nohup, which the harness would respect here.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         with orderly_interrupts():
             main(Path(sys.argv[1]), sys.argv[2:])
