@@ -16,6 +16,10 @@ from common.identity import IdentitySigner, Service
 T = TypeVar("T")
 
 
+class AnswerUnusable(ServiceUnavailable):
+    """Another service is there, but what it says to this request is of no use: waiting may not mend it."""
+
+
 class ServiceClient:
     """Calls one other service of the platform.
 
@@ -63,7 +67,8 @@ class ServiceClient:
 
         Raises:
             NotFound: the other service says 404.
-            ServiceUnavailable: it does not answer, or answers with anything else but 2xx.
+            ServiceUnavailable: it does not answer, or not now (503).
+            AnswerUnusable: it answers with anything else but 2xx.
         """
         return await self._ask("GET", target)
 
@@ -101,7 +106,8 @@ class ServiceClient:
         if status == 404:
             raise NotFound(f"{method} {target}")
         if not 200 <= status < 300:
-            raise ServiceUnavailable(f"{method} {base_url}{target}: HTTP {status}")
+            refusal = ServiceUnavailable if status == 503 else AnswerUnusable
+            raise refusal(f"{method} {base_url}{target}: HTTP {status}")
         return content
 
 
@@ -109,9 +115,9 @@ def understood(shape: TypeAdapter[T], answer: bytes) -> T:
     """What another service's ``answer`` says.
 
     Raises:
-        ServiceUnavailable: it is not of that ``shape``: whoever answered is not the service that was meant.
+        AnswerUnusable: it is not of that ``shape``: whoever answered is not the service that was meant.
     """
     try:
         return shape.validate_json(answer)
     except ValidationError as problem:
-        raise ServiceUnavailable(f"an answer that cannot be read: {problem.error_count()} problems") from problem
+        raise AnswerUnusable(f"an answer that cannot be read: {problem.error_count()} problems") from problem

@@ -11,11 +11,27 @@ from typing import Any, TypeVar
 
 import asyncpg
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import BigInteger, Connection, CursorResult, DateTime, Dialect, Row, Select, event, false, func, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnClause,
+    Connection,
+    CursorResult,
+    DateTime,
+    Dialect,
+    Row,
+    Select,
+    delete,
+    event,
+    false,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from common.errors import PlatformError, ServiceUnavailable
 from common.identity import current_user_id
@@ -39,6 +55,10 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+
+
+# Rows that are deleted in one statement, so that none takes long.
+TRIMMED_AT_ONCE = 1_000
 
 
 class Audited:
@@ -143,6 +163,19 @@ class Database:
                 await session.connection(execution_options={"isolation_level": isolation_level})
             yield session
             await session.commit()
+
+    async def trim(self, over: InstrumentedAttribute[Any], kept_seconds: float) -> bool:
+        """Deletes rows that were ``over`` so long ago, some at a time; whether there may be more of them.
+
+        Any number of instances may do so at once: each passes over the rows that another has locked.
+        """
+        # A row's place (ctid) names it in any table, and it is locked there until it is deleted.
+        place: ColumnClause[Any] = literal_column("ctid")
+        long_ago = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, kept_seconds)
+        old = select(place).select_from(over.class_).where(over < long_ago).limit(TRIMMED_AT_ONCE)
+        statement = delete(over.class_).where(place.in_(old.with_for_update(skip_locked=True)))
+        async with self.autocommit() as connection:
+            return (await connection.execute(statement)).rowcount == TRIMMED_AT_ONCE
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -40,6 +40,12 @@ class LoadPlan:
     keep_every: int = 50
     """One answer in so many is kept for the audit."""
 
+    @property
+    def keys(self) -> str:
+        """What idempotency keys begin with. A stage remembers those of the cells that it has served before: the same
+        request under the same key would get the answer of then."""
+        return f"{self.scenario}-{self.shape}-{self.users}-{self.seed}"
+
     def save(self, path: Path) -> None:
         """Writes the plan for its owner's eyes only: it holds tokens."""
         path.touch(mode=0o600)

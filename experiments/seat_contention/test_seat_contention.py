@@ -22,7 +22,7 @@ CROWD = Load("of one seat", 10, one_seat=True)
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return measure(QUICK_LOADS, 2, Path(tmp_path_factory.mktemp("contention")), Console(quiet=True))
+    return measure(QUICK_LOADS, 1, Path(tmp_path_factory.mktemp("contention")), Console(quiet=True))
 
 
 def test_nothing_but_a_guard_keeps_a_seat_from_being_sold_twice(quick: Results) -> None:

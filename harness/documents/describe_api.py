@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from common.identity import IdentitySigner, Service
+from harness.launch import Secrets
 from harness.launch.environment import DATABASES
 
 _PATH = "/openapi.json"
@@ -26,6 +27,7 @@ _ENVIRONMENT = {
     "IDENTITY_KEY": _SECRET,
     "JWT_SECRET": _SECRET,
     "PAYMENT_SECRET_KEY": _SECRET,
+    "REPLAY_PUBLIC_KEY": Secrets().replay_public_key,
     "USER_SELLER_CODE": _SECRET,
     "USER_MANAGER_CODE": _SECRET,
     "REDIS_URL": f"redis://{_NOWHERE}",

@@ -93,7 +93,8 @@ def _own(wiring: Wiring, package: str) -> dict[str, str]:
             beside = (*_NOT_BEHIND_THE_GATEWAY, *wiring.stage.workers)
             behind = {name: url for name, url in wiring.service_urls.items() if name not in beside}
             urls = {f"{name}-service": url for name, url in behind.items()}
-            return {**identity, "JWT_SECRET": wiring.secrets.jwt, "GATEWAY_SERVICE_URLS": json.dumps(urls)}
+            jwt = {"JWT_SECRET": wiring.secrets.jwt}
+            return {**identity, **jwt, **_queue(wiring, package), "GATEWAY_SERVICE_URLS": json.dumps(urls)}
         case "user":
             return {
                 **identity,
@@ -116,6 +117,7 @@ def _own(wiring: Wiring, package: str) -> dict[str, str]:
                 "ORDER_USER_SERVICE_URL": wiring.service_urls["user"],
                 "ORDER_PAYMENT_API_URL": wiring.service_urls["payment"],
                 "PAYMENT_SECRET_KEY": wiring.secrets.payment,
+                **_queue(wiring, package),
             }
         case "payment":
             return {
@@ -127,6 +129,15 @@ def _own(wiring: Wiring, package: str) -> dict[str, str]:
             return identity
         case _:
             raise ValueError(f"no process is called {package}")
+
+
+def _queue(wiring: Wiring, package: str) -> dict[str, str]:
+    """The keys of the admission queue, where the stage has one: who may replay a request, and who can tell."""
+    if "dispatcher" not in wiring.stage.workers:
+        return {}
+    if package == "order":
+        return {"REPLAY_PUBLIC_KEY": wiring.secrets.replay_public_key}
+    return {"QUEUE_KEY": wiring.secrets.queue, "REPLAY_PRIVATE_KEY": wiring.secrets.replay_private_key}
 
 
 def _inherited() -> dict[str, str]:

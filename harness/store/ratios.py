@@ -51,7 +51,8 @@ def judge(
     """Every hypothesis of ``stage`` on every cell in which the stage or the one it is compared with was measured.
 
     ``applied`` says what capped the instances; with ``none``, hypotheses that need a cap are not comparable. Cells in
-    which only one of the two stages was measured are left out, because nothing was claimed about them.
+    which only one of the two stages was measured are left out, because nothing was claimed about them; and so are,
+    where a claim speaks of so much a second, cells at a fixed arrival rate: nobody can do more than what arrives.
     """
     found = {(m.stage, m.scenario, m.metric, _key(m.params)): m for m in measurements}
     ratios = []
@@ -59,6 +60,8 @@ def judge(
         for mine in measurements:
             claimed = (stage, hypothesis.scenario, hypothesis.metric)
             if (mine.stage, mine.scenario, mine.metric) != claimed or not _covers(hypothesis.params, mine.params):
+                continue
+            if mine.unit == "1/s" and "rate" in mine.params:
                 continue
             params = mine.params if hypothesis.against_params is None else hypothesis.against_params
             other = found.get((hypothesis.against, mine.scenario, mine.metric, _key(params)))

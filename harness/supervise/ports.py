@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 import threading
 from functools import cache
 from pathlib import Path
@@ -17,7 +20,7 @@ _guard = threading.Lock()
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on, and that this process has handed out to nobody else.
+    """A loopback TCP port that nobody listens on, and that no process of the harness has handed out to anybody else.
 
     It is taken from below the kernel's ephemeral range: a port from that range (what binding to port 0 gives) may
     become the local end of any outgoing connection before its server binds it, or while its server is restarted,
@@ -26,7 +29,7 @@ def free_port() -> int:
     with _guard:
         for _ in range(_ATTEMPTS):
             port = random.randrange(_LOWEST, _ephemeral_start())
-            if port not in _handed_out and is_free(port):
+            if port not in _handed_out and is_free(port) and _reserve(port):
                 _handed_out.add(port)
                 return port
         with socket.socket() as probe:
@@ -34,6 +37,26 @@ def free_port() -> int:
             port = int(probe.getsockname()[1])
         _handed_out.add(port)
         return port
+
+
+def _reserve(port: int) -> bool:
+    """Keeps the port for this process, until it ends; whether no other one had it.
+
+    Runs go side by side, and seconds may pass until a server binds the port that it was given. Each port is one byte of
+    a file, which is locked (POSIX record locks): the kernel gives up the locks of whoever dies.
+    """
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except (BlockingIOError, PermissionError):  # either, by POSIX: another process has it
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    """Opened once: to close any descriptor of the file would give up all locks."""
+    path = Path(tempfile.gettempdir()) / f".fortickets-ports-{os.getuid()}"
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
 def is_free(port: int) -> bool:

@@ -34,5 +34,5 @@ class Buyer(PlatformUser):
             "price": self.plan.data["prices"][show],
             "seat": [free_seat(seat)],
         }
-        key = f"{self.plan.seed}-{self.number}-{self.booked}"
+        key = f"{self.plan.keys}-{self.number}-{self.booked}"
         self.change("POST", "/order-service/bookings", "POST /bookings", body, user=user, key=key)

@@ -39,7 +39,7 @@ class Visitor(PlatformUser):
         seat = self._free_seat(show + 1, wish)
         if seat is None:
             return
-        name = f"{self.plan.seed}-{self.number}-{next(self._visits)}"
+        name = f"{self.plan.keys}-{self.number}-{next(self._visits)}"
         body = {"scheduleId": show + 1, "userId": self.user_id, "price": self.plan.data["prices"][show], "seat": [seat]}
         booking = self._change("POST", _BOOKINGS, "POST /bookings", body, key=name)
         if booking.ticket is None:

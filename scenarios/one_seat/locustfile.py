@@ -13,5 +13,5 @@ class Rusher(PlatformUser):
         user = self.number % len(self.plan.tokens)
         body = {**self.plan.data["booking"], "userId": self.plan.data["user_ids"][user]}
         self.change(
-            "POST", "/order-service/bookings", "POST /bookings", body, user=user, key=f"{self.plan.seed}-{self.number}"
+            "POST", "/order-service/bookings", "POST /bookings", body, user=user, key=f"{self.plan.keys}-{self.number}"
         )

@@ -9,6 +9,7 @@ import httpx
 
 from common.identity import User
 from common.tokens import issue_token
+from tests.polling import until
 
 KOREAN_SUCCESS = "정상 처리 되었습니다."
 
@@ -54,10 +55,16 @@ def refused(response: httpx.Response, status: int, code: int) -> Any:
 class Api:
     """One caller at the gateway: a person with a token, or nobody."""
 
+    follows_tickets = True
+
     def __init__(self, http: httpx.Client, user: User | None = None, secret: str = "") -> None:
         self.http = http
         self.user = user
         self.token = "" if user is None else issue_token(user, secret)
+
+    @property
+    def _bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     @property
     def user_id(self) -> int:
@@ -67,9 +74,26 @@ class Api:
     def send(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any
     ) -> httpx.Response:
-        """The answer, whatever it is; ``request`` as httpx takes it (``json``, ``params``, ``content``)."""
-        bearer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        return self.http.request(method, path, headers={**bearer, **(headers or {})}, **request)
+        """The answer, whatever it is; ``request`` as httpx takes it (``json``, ``params``, ``content``).
+
+        A request that was queued is answered, as its sender sees it, by what its ticket ends in.
+        """
+        answer = self.http.request(method, path, headers={**self._bearer, **(headers or {})}, **request)
+        if self.follows_tickets and answer.status_code == 202 and "x-random-uuid" in answer.headers:
+            return self._end_of(answer)
+        return answer
+
+    def _end_of(self, queued: httpx.Response) -> httpx.Response:
+        place: dict[str, Any] = {}
+
+        def has_ended() -> bool:
+            place.update(succeeded(self.http.get(queued.headers["location"], headers=self._bearer)))
+            return place["status"] not in ("WAITING", "PROCESSING")
+
+        assert until(has_ended), place
+        assert place["status"] == "DONE", place
+        result = place["result"]
+        return httpx.Response(result["httpStatus"], json=result["body"])
 
     def get(self, path: str, **request: Any) -> Any:
         """The data of a successful GET."""

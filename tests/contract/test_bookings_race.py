@@ -31,7 +31,16 @@ async def rush(gateway_url: str, buyers: list[Api], bodies: list[dict[str, Any]]
         async with session.post(gateway_url + BOOKINGS, json=body, headers=headers) as answer:
             if answer.status == 503:
                 assert int(answer.headers["retry-after"]) >= 1
-            return answer.status, (await answer.json())["code"]
+            if answer.status != 202:
+                return answer.status, (await answer.json())["code"]
+            ticket = gateway_url + answer.headers["location"]
+        while True:  # until the session's time is over
+            async with session.get(ticket, headers=headers) as answer:
+                assert answer.status in (200, 503), await answer.text()
+                place = (await answer.json())["data"]
+                if answer.status == 200 and place["result"] is not None:
+                    return place["result"]["httpStatus"], place["result"]["body"]["code"]
+                await asyncio.sleep(int(answer.headers["retry-after"]))
 
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:

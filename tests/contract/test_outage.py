@@ -63,7 +63,7 @@ def unavailable(answer: httpx.Response) -> None:
 
 def eventually(api: Api, method: str, path: str, status: int) -> httpx.Response:
     """The answer once it has ``status``: what was remembered may be up to a second old."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     answer = api.send(method, path)
     while answer.status_code != status and time.monotonic() < deadline:
         time.sleep(0.05)

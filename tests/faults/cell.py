@@ -19,7 +19,7 @@ from harness.faults.inject import recovery_seconds
 from harness.faults.model import Action
 from harness.launch import RunningStage
 from harness.launch.instance_size import NoCaps
-from harness.load.result import DROPPED, OK, REFUSED, UNANSWERED
+from harness.load.result import ACCEPTED, DROPPED, OK, REFUSED, UNANSWERED
 from harness.run.cell import CellResult, run_cell
 from harness.run.options import RunOptions
 from harness.supervise import ManagedProcess
@@ -100,7 +100,7 @@ def _is_allowed(kind: str, may_drop: bool) -> bool:
         return is_of_contract(int(answered[1]), int(answered[2]))
     # Those of a fixed rate that were due and not sent, as every client was waiting; one that was sent and got no answer
     # is among the attempts.
-    return kind in (OK, REFUSED, DROPPED, UNANSWERED) or (may_drop and kind.startswith("connection: "))
+    return kind in (OK, REFUSED, ACCEPTED, DROPPED, UNANSWERED) or (may_drop and kind.startswith("connection: "))
 
 
 @dataclass

@@ -11,9 +11,17 @@ from typing import Any
 
 from common.identity import Role, User
 from common.tokens import issue_token
+from harness.launch import Secrets
 
 JWT_SECRET = "a secret for tokens that only tests know"
 IDENTITY_KEY = "an identity key that only the tests know"
+SECRETS = {
+    "JWT_SECRET": JWT_SECRET,
+    "IDENTITY_KEY": IDENTITY_KEY,
+    # From stage 05 on.
+    "QUEUE_KEY": "a key for tickets that only the tests know",
+    "REPLAY_PRIVATE_KEY": Secrets().replay_private_key,
+}
 
 BUYER = User(42, "buyer@example.com", Role.USER)
 TOKEN = issue_token(BUYER, JWT_SECRET)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.gateway.asking import IDENTITY_KEY, JWT_SECRET, ask
+from tests.gateway.asking import SECRETS, ask
 from tests.polling import until as until
 
 ROOT = Path(__file__).parents[2]
@@ -35,8 +35,7 @@ class GatewayProcess:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
             "PYTHONPATH": os.pathsep.join([str(stage_path), str(ROOT)]),
-            "JWT_SECRET": JWT_SECRET,
-            "IDENTITY_KEY": IDENTITY_KEY,
+            **SECRETS,
             "GATEWAY_PORT": str(self.port),
             "GATEWAY_SERVICE_URLS": json.dumps(dict(service_urls)),
             **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},

@@ -15,7 +15,7 @@ from tests.gateway.conftest import StartGateway
 from tests.gateway.gateway_process import GatewayProcess, until
 from tests.gateway.upstreams import Echo
 
-TARGET = "/order-service/bookings"
+TARGET = "/order-service/payments"
 LIMIT = 1_048_576
 MIB = 1_048_576
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.settings import GatewaySettings
 from gateway.upstream import UpstreamClient
-from tests.gateway.asking import IDENTITY_KEY, JWT_SECRET, TOKEN, ask, ask_raw
+from tests.gateway.asking import SECRETS, TOKEN, ask, ask_raw
 from tests.gateway.conftest import StartGateway
 from tests.gateway.gateway_process import GatewayProcess, until
 from tests.gateway.upstreams import Echo, Misbehaving
@@ -62,9 +62,14 @@ def test_connections_that_a_service_closed_while_they_were_idle_fail_no_request(
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_nor_do_those_whose_end_the_gateway_has_not_read_yet(
-    servers: tuple[Echo, Misbehaving, dict[str, str]], misbehaving: Misbehaving, method: str
+    servers: tuple[Echo, Misbehaving, dict[str, str]],
+    misbehaving: Misbehaving,
+    method: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = GatewaySettings(service_urls=servers[2], JWT_SECRET=JWT_SECRET, IDENTITY_KEY=IDENTITY_KEY)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    settings = GatewaySettings(service_urls=servers[2])
 
     async def twice() -> list[int]:
         client = UpstreamClient(settings)

@@ -157,6 +157,13 @@ def test_head_has_the_length_and_no_body(gateway: GatewayProcess) -> None:
         assert body == b""
 
 
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_an_answer_of_the_gateway_s_own_says_how_long_it_is(gateway: GatewayProcess, language: str) -> None:
+    answer = ask(gateway.port, TARGET, ("Accept-Language", language), token=False)
+    assert answer.header("content-length") == str(len(answer.body))
+    assert answer.header("transfer-encoding") is None
+
+
 def test_head_of_an_error_has_no_body(gateway: GatewayProcess) -> None:
     raw = ask_raw(gateway.port, _head("/user-service//x"))
     assert raw.startswith(b"HTTP/1.1 400 ")
@@ -172,6 +179,7 @@ def test_an_answer_without_a_body_stays_one(gateway: GatewayProcess, status: int
     answer = ask(gateway.port, f"/concert-service/status/{status}")
     assert (answer.status, answer.body) == (status, b"")
     assert answer.header("transfer-encoding") is None
+    assert answer.header("content-length") is None
 
 
 def test_the_connection_to_the_client_is_used_again(gateway: GatewayProcess) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.asking import IDENTITY_KEY, JWT_SECRET, TOKEN, ask
+from tests.gateway.asking import IDENTITY_KEY, JWT_SECRET, SECRETS, TOKEN, ask
 from tests.gateway.conftest import StartGateway
 from tests.gateway.gateway_process import ROOT, GatewayProcess, until
 from tests.gateway.upstreams import Echo
@@ -109,8 +109,7 @@ def test_nothing_that_a_client_chooses_makes_metrics_grow(gateway: GatewayProces
 def test_a_wrong_setting_is_named_and_its_value_is_not_shown(
     stage_path: Path, variable: str, value: str | None
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{stage_path}{os.pathsep}{ROOT}",
-                   "JWT_SECRET": JWT_SECRET, "IDENTITY_KEY": IDENTITY_KEY}  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": f"{stage_path}{os.pathsep}{ROOT}", **SECRETS}
     if value is None:
         del environment[variable]
     else:

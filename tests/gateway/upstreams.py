@@ -202,5 +202,5 @@ def running(echo: Echo, misbehaving: Misbehaving) -> Iterator[tuple[int, int]]:
             yield listener.getsockname()[1], ready[0]
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(30)
             assert not thread.is_alive()

@@ -76,7 +76,7 @@ class _Answering(BaseHTTPRequestHandler):
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
     monkeypatch.setattr(drain, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(drain, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(drain, "STALLED_SECONDS", 2.0)
     server = Line(tickets=6)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -133,8 +133,8 @@ def test_a_line_that_stands_still_is_given_up(line: Line) -> None:
     attempts = handed_out(6)
     began = time.monotonic()
     result, _ = drained(line, attempts)
-    assert 0.5 <= result.seconds < 5.0
-    assert time.monotonic() - began < 10.0
+    assert 2.0 <= result.seconds < 20.0
+    assert time.monotonic() - began < 40.0
     assert ends_of(attempts, [], result).counts == {"no outcome": 6}
 
 

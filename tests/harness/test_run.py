@@ -30,6 +30,7 @@ from harness.store.summary import Summary
 from harness.supervise import STATE_VARIABLE, free_port
 
 RUN_ALL = [sys.executable, str(REPOSITORY / "run_all.py")]
+SECONDS = 5
 TINY = ["smoke", "--stages", "01", "--scenarios", "concert_list", "--seconds", "1", "--warm-up", "0.5"]
 
 
@@ -138,7 +139,8 @@ class Finished:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """One on a stage with a cache, which nobody changes afterwards."""
     folder = tmp_path_factory.mktemp("finished")
-    arguments = [*("02" if word == "01" else word for word in TINY), "--reports", str(folder / "reports")]
+    longer = ("--seconds", f"{SECONDS}", "--reports", str(folder / "reports"))
+    arguments = [*("02" if word == "01" else word for word in TINY), *longer]
     with starting(folder) as start:
         process = start(*arguments)
         # Two passwords beside the secrets that have names.
@@ -173,8 +175,8 @@ def test_what_the_cache_counted_is_in_the_report(finished: Finished) -> None:
     row: dict[str, Any] = dict(zip(table.columns, cells, strict=True))
     assert (row["Stage"], row["Answer"]) == ("02_cache", "concert-page")
     (answered,) = (m.median for m in finished.summary.measurements if m.metric == "throughput")
-    # A second was measured; the counters are read before it, and after the last answer that came too late for it.
-    assert 0.5 * answered <= row["Asked"] <= 3 * answered
+    # A busy service tells its counters late, at the beginning by a second or two; and in the end after the last answer.
+    assert 0.5 * answered <= row["Asked"] <= 3 * SECONDS * answered
     assert 0 < row["Hits (%)"] <= 100
     assert 0 <= row["Loads"] < row["Asked"]
     assert row["Hits (%)"] + row["Shared (%)"] + 100 * row["Loads"] / row["Asked"] == pytest.approx(100, abs=1)
@@ -201,7 +203,7 @@ def test_a_fixed_rate_is_half_of_what_the_closed_loop_did(start: Start, tmp_path
     """And every process is sampled, what the payment provider is made to be is told, and a given rate is kept."""
     reports = tmp_path / "reports"
     common = ("smoke", "--stages", "01", "--scenarios", "cancel", "--seconds", "2", "--warm-up", "1")
-    process = start(*common, "--provider-median-ms", "100", "--reports", str(reports))
+    process = start(*common, "--instance-cpus", "none", "--provider-median-ms", "100", "--reports", str(reports))
     said, _ = process.communicate(timeout=150)
     assert process.returncode == 0, said
     summary = load_summary(reports / "latest" / "summary.json")
@@ -227,9 +229,9 @@ def test_what_was_measured_before_a_failure_is_reported(start: Start, tmp_path: 
     reports = tmp_path / "reports"
     process = start(
         "smoke", "--stages", "01", "--scenarios", "concert_list", "--repeats", "2", "--seconds", "1",
-        "--warm-up", "0.5", "--reports", str(reports),
+        "--warm-up", "0.5", "--instance-cpus", "none", "--reports", str(reports),
     )  # fmt: skip
-    wait_until(lambda: runs(process, "r2.csv.gz"), 60, "the second cell")
+    wait_until(lambda: runs(process, "r2.csv.gz"), 100, "the second cell")
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=40)
     assert process.returncode == 130, said

@@ -192,6 +192,16 @@ def test_a_cell_may_be_compared_with_one_of_other_params() -> None:
     ]
 
 
+def test_no_claim_of_so_much_a_second_is_judged_where_so_much_arrives() -> None:
+    measurements = [
+        measure(stage, "seat_lookup", {"rate": 30.0}, metric, [value] * 3)
+        for stage, value in (("01", 10.0), ("02", 30.0))
+        for metric in ("throughput", "p99_ms")
+    ]
+    slower = FASTER.model_copy(update={"metric": "p99_ms"})
+    assert (_verdicts(FASTER, measurements), _verdicts(slower, measurements)) == ([], ["confirmed"])
+
+
 def test_what_cannot_be_compared_is_not_judged() -> None:
     good = [_throughput("01", [10.0] * 3), _throughput("02", [30.0] * 3)]
     capped = FASTER.model_copy(update={"needs_cap": True})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from harness.errors import HarnessError
+from harness.stages.manifest import REPOSITORY
 from harness.supervise import ManagedProcess, ProcessIdentity, Supervisor, free_port, is_free, sweep_leftovers
 from tests.provision.waiting import until
 
@@ -209,3 +211,11 @@ def test_ports_are_free_and_handed_out_once() -> None:
     ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range")
     if sys.platform == "linux" and ephemeral.exists():
         assert max(ports) < int(ephemeral.read_text().split()[0])
+
+
+def test_a_port_is_handed_out_to_one_process_only() -> None:
+    """Though nobody listens there yet: runs go side by side, and a server may take its time to start."""
+    port = free_port()
+    ask = f"from harness.supervise import ports; print(ports._reserve({port}), ports.is_free({port}))"
+    answer = subprocess.run([sys.executable, "-c", ask], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "True"]

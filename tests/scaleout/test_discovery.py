@@ -120,4 +120,6 @@ def test_the_page_is_open_to_all_shows_nothing_by_itself_and_loads_nothing(
     assert f"<h1>{word}</h1>" in answer.text
     assert "127.0.0.1" not in answer.text
     assert "src=" not in answer.text
-    assert "default-src 'none'" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy

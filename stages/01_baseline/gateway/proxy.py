@@ -39,7 +39,7 @@ class Proxy:
             ClientGoneError: the client went away; the connection to the service is closed.
             AnswerCutError: the answer ended midway; the client's connection must not end as if it were whole.
         """
-        target = _target(route, exchange)
+        target = target_of(route, exchange)
         small = await body.read(self._settings.answer_seconds) if body.is_small else None
         # Behind the upload, however slow: a signature holds for a minute.
         request_headers = self._headers(exchange, target, user)
@@ -84,7 +84,7 @@ class Proxy:
             raise _unavailable(route, problem) from problem
 
 
-def _target(route: Route, exchange: Exchange) -> bytes:
+def target_of(route: Route, exchange: Exchange) -> bytes:
     """Path and query as the service sees them, byte for byte what the client wrote behind the service's name."""
     if not exchange.query:
         return route.path

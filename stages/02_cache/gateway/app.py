@@ -54,9 +54,10 @@ class Gateway:
             return
         started = time.perf_counter()
         exchange = Exchange(scope, receive, send)
-        route: Route | None = None
+        name = "refused"
         try:
             route = self._routes.find(exchange.method, exchange.path, exchange.raw_path)
+            name = route.service
             user = self._authenticate(exchange, route)
             body = RequestBody(exchange, self._max_body_bytes)
             await self._proxy.forward(exchange, route, user, body)
@@ -75,7 +76,6 @@ class Gateway:
             if not exchange.status:
                 await exchange.fail(UnexpectedError())
         finally:
-            name = "refused" if route is None else route.service
             self._metrics.observe(exchange.method, f"/{name}", exchange.status, time.perf_counter() - started)
 
     def _authenticate(self, exchange: Exchange, route: Route) -> User | None:

@@ -53,7 +53,7 @@ class RequestBody:
 
     @property
     def is_small(self) -> bool:
-        return self.announced is not None and self.announced <= SMALL_BYTES
+        return self._whole is not None or (self.announced is not None and self.announced <= SMALL_BYTES)
 
     @property
     def streamed_length(self) -> int | None:

@@ -52,10 +52,13 @@ class Exchange:
         await self.start(status, headers)
         await self.send(body, more=False)
 
+    async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Sends an answer of the gateway's own."""
+        await self.respond(status, [*headers, (b"content-length", b"%d" % len(body))], body)
+
     async def fail(self, error: PlatformError) -> None:
         """Sends an error in the contract's envelope and the client's language."""
-        body = failure_bytes(error)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers = [(b"content-type", b"application/json")]
         if error.retry_after is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after))
-        await self.respond(error.status, headers, body)
+        await self.answer(error.status, headers, failure_bytes(error))

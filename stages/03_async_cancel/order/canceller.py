@@ -24,6 +24,7 @@ from common.context import current_request_id, use_request_id
 from common.database import is_unavailable
 from common.errors import ServiceUnavailable
 from common.identity import IdentitySigner
+from common.kafka import make_topics
 from common.service import background
 from order.consuming import Consumer
 from order.messages import (
@@ -33,9 +34,9 @@ from order.messages import (
     REASON,
     REQUEST_ID,
     CancelBooking,
-    make_topics,
     producing,
     topic,
+    topics,
 )
 from order.refunds import RefundRefused, refund_booking
 from order.resources import Resources
@@ -78,7 +79,7 @@ class Canceller:
         """Until it is cancelled; a broker that does not answer is tried again."""
         while True:
             try:
-                await make_topics(self._settings)
+                await make_topics(self._settings.kafka_bootstrap, topics(self._settings))
                 group = self._settings.kafka_prefix + GROUP
                 self._consumer = Consumer(self._settings, topic(self._settings, CANCELLATIONS), group, self._handle)
                 await self._consumer.run()

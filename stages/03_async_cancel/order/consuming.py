@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from common.kafka import stop
 from order.settings import OrderSettings
 
 logger = logging.getLogger(__name__)
@@ -114,9 +114,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 await self._give_up(list(self._partitions))
             finally:
-                with suppress(TimeoutError):  # then the broker finds out by itself that it is gone
-                    async with asyncio.timeout(_BROKER_SECONDS):
-                        await self._kafka.stop()
+                await stop(self._kafka, _BROKER_SECONDS)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._partitions |= {partition: Progress() for partition in assigned}

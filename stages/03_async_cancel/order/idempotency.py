@@ -30,7 +30,7 @@ from common.errors import IdempotencyKeyReused, PlatformError, ServiceUnavailabl
 from common.identity import require_user
 from common.wire import JSONBytes, failure, ok
 
-TRIMMED_AT_ONCE = 1_000
+KEPT_SECONDS = 24 * 60 * 60  # as the statements below have it
 
 KeyHeader = Annotated[
     Annotated[str, StringConstraints(min_length=1, max_length=255)] | None,
@@ -53,12 +53,6 @@ _FIND = text("""
 _ANSWER = text("""
     UPDATE idempotency_keys SET status = :status, body = :body
     WHERE user_id = :user_id AND key = :key AND request_hash = :request_hash AND status IS NULL
-""")
-_TRIM = text("""
-    DELETE FROM idempotency_keys WHERE (user_id, key) IN (
-        SELECT user_id, key FROM idempotency_keys WHERE created_at < now() - interval '24 hours'
-        LIMIT :at_once FOR UPDATE SKIP LOCKED
-    )
 """)
 
 Work = Callable[[AsyncSession], Awaitable[Any]]
@@ -181,12 +175,6 @@ async def refuse(database: Database, key: RequestKey | None, error: PlatformErro
     if stored is None:
         raise error
     return stored
-
-
-async def trim(database: Database) -> bool:
-    """Forgets keys that have outlived their time; whether there may be more of them."""
-    async with database.autocommit() as connection:
-        return (await connection.execute(_TRIM, {"at_once": TRIMMED_AT_ONCE})).rowcount == TRIMMED_AT_ONCE
 
 
 async def _conclude(database: Database, key: RequestKey, follow: Callable[[], Awaitable[None]]) -> JSONBytes:

@@ -19,7 +19,8 @@ from prometheus_client import Counter
 from sqlalchemy import Row, text
 
 from common.database import Database
-from order.messages import CANCELLATIONS, REQUEST_ID, SEND_SECONDS, make_topics, producing, topic
+from common.kafka import make_topics
+from order.messages import CANCELLATIONS, REQUEST_ID, SEND_SECONDS, producing, topic, topics
 from order.settings import OrderSettings
 
 logger = logging.getLogger(__name__)
@@ -39,12 +40,6 @@ _UNPUBLISHED = text("""
     ORDER BY id LIMIT :at_once FOR UPDATE SKIP LOCKED
 """)
 _MARK = text("UPDATE outbox SET published_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))")
-_TRIM = text("""
-    DELETE FROM outbox WHERE id IN (
-        SELECT id FROM outbox WHERE published_at < now() - make_interval(secs => :seconds)
-        LIMIT :at_once FOR UPDATE SKIP LOCKED
-    )
-""")
 
 
 class Relay:
@@ -64,7 +59,7 @@ class Relay:
         """Publishes until it is cancelled; when the broker or the database does not answer, it tries again."""
         while True:
             try:
-                await make_topics(self._settings)
+                await make_topics(self._settings.kafka_bootstrap, topics(self._settings))
                 async with producing(self._settings) as producer:
                     await self._relay(producer)
             except Exception as problem:  # whatever keeps it from publishing now, it tries again
@@ -95,12 +90,6 @@ class Relay:
             await session.execute(_MARK, {"ids": [row.id for row in rows]})
         PUBLISHED.inc(len(rows))
         return len(rows) == AT_ONCE
-
-
-async def trim(database: Database) -> bool:
-    """Forgets what was published long ago; whether there may be more of it."""
-    async with database.autocommit() as connection:
-        return (await connection.execute(_TRIM, {"seconds": KEPT_SECONDS, "at_once": AT_ONCE})).rowcount == AT_ONCE
 
 
 async def _acknowledged(sent: Sequence[asyncio.Future[Any]]) -> None:

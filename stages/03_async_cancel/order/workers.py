@@ -17,9 +17,9 @@ from sqlalchemy import Row, TextClause, text
 
 from common.database import DATABASE_ERRORS
 from common.errors import PlatformError
-from order import outbox
+from order import idempotency, outbox
 from order.confirmation import Intent, settle
-from order.idempotency import trim
+from order.models import IdempotencyKey, OutboxMessage
 from order.payments import void
 from order.refunds import DueRefund, give_back
 from order.resources import Resources
@@ -85,8 +85,7 @@ async def working(resources: Resources) -> AsyncIterator[None]:
         settle_payments: period,
         settle_refunds: period,
         count_stuck_refunds: period,
-        trim_keys: TRIM_SECONDS,
-        trim_outbox: TRIM_SECONDS,
+        trim: TRIM_SECONDS,
     }
     tasks = [asyncio.create_task(_every(seconds, one_round, resources)) for one_round, seconds in rounds.items()]
     tasks.append(asyncio.create_task(resources.relay.run()))
@@ -149,14 +148,13 @@ async def count_stuck_refunds(resources: Resources) -> bool:
     return False
 
 
-async def trim_keys(resources: Resources) -> bool:
-    """Forgets idempotency keys that have outlived their time; whether there may be more of them."""
-    return await trim(resources.database)
-
-
-async def trim_outbox(resources: Resources) -> bool:
-    """Forgets messages that were published long ago; whether there may be more of them."""
-    return await outbox.trim(resources.database)
+async def trim(resources: Resources) -> bool:
+    """Forgets what has outlived its time; whether there may be more of it."""
+    kept_seconds = {
+        IdempotencyKey.created_at: idempotency.KEPT_SECONDS,
+        OutboxMessage.published_at: outbox.KEPT_SECONDS,
+    }
+    return any([await resources.database.trim(over, seconds) for over, seconds in kept_seconds.items()])
 
 
 async def _lease(resources: Resources, statement: TextClause) -> Sequence[Row[Any]]:

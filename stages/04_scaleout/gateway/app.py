@@ -19,7 +19,7 @@ from gateway import metrics
 from gateway.authentication import TokenVerifier
 from gateway.body import ClientGoneError, RequestBody
 from gateway.exchange import Exchange
-from gateway.monitor import ROUTES, Monitor
+from gateway.monitor import Monitor
 from gateway.proxy import AnswerCutError, Proxy
 from gateway.routes import Access, Route, Routes
 from gateway.settings import GatewaySettings
@@ -39,7 +39,8 @@ class Gateway:
         self._routes = Routes(settings.service_urls)
         self._tokens = TokenVerifier(settings.jwt_secret.get_secret_value(), size=settings.token_cache_size)
         self._client = UpstreamClient(settings)
-        self._monitor = Monitor(self._client.discovery)
+        monitor = Monitor(self._tokens, self._client.discovery)
+        self._own = {"/monitor": monitor.page, "/monitor/instances": monitor.instances}
         signer = IdentitySigner(settings.identity_key.get_secret_value())
         self._proxy = Proxy(self._client, signer, settings)
         self._max_body_bytes = settings.max_body_bytes
@@ -56,13 +57,16 @@ class Gateway:
             return
         started = time.perf_counter()
         exchange = Exchange(scope, receive, send)
-        route: Route | None = None
+        name = "refused"
         try:
-            route = ROUTES.get(exchange.path) or self._routes.find(exchange.method, exchange.path, exchange.raw_path)
-            user = self._authenticate(exchange, route)
-            if exchange.path in ROUTES:
-                await self._monitor.answer(exchange, user)
+            own = self._own.get(exchange.path)
+            if own is not None:
+                name = "monitor"
+                await own(exchange)
                 return
+            route = self._routes.find(exchange.method, exchange.path, exchange.raw_path)
+            name = route.service
+            user = self._authenticate(exchange, route)
             body = RequestBody(exchange, self._max_body_bytes)
             await self._proxy.forward(exchange, route, user, body)
         except PlatformError as error:
@@ -80,7 +84,6 @@ class Gateway:
             if not exchange.status:
                 await exchange.fail(UnexpectedError())
         finally:
-            name = "refused" if route is None else route.service
             self._metrics.observe(exchange.method, f"/{name}", exchange.status, time.perf_counter() - started)
 
     def _authenticate(self, exchange: Exchange, route: Route) -> User | None:

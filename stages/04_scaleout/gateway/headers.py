@@ -31,7 +31,7 @@ _FORWARDING = frozenset(
 )
 
 # Marks of the admission queue; only the gateway and its dispatcher may set them.
-_REPLAY = frozenset({b"x-resend-request", b"x-ticket-number"})
+_REPLAY = frozenset({b"x-resend-request", b"x-ticket-number", b"x-replay-token"})
 
 _NOT_FROM_CLIENTS = HOP_BY_HOP | IDENTITY_HEADERS | _SET_HERE | _FORWARDING | _REPLAY
 

@@ -86,7 +86,7 @@ async def create(resources: Resources, request: BookingRequest, key: RequestKey 
     try:
         if request.user_id != require_user().user_id:
             raise NotAuthorized
-        schedule, seats = await _priced(resources, request)
+        schedule, seats = await priced(resources, request)
     except PlatformError as error:
         return await refuse(resources.database, key, error)
 
@@ -105,7 +105,7 @@ async def create(resources: Resources, request: BookingRequest, key: RequestKey 
         raise
 
 
-async def _priced(resources: Resources, request: BookingRequest) -> tuple[ScheduleDetail, list[Seat]]:
+async def priced(resources: Resources, request: BookingRequest) -> tuple[ScheduleDetail, list[Seat]]:
     """The show and the seats of a request that is all right, but for whether they are free."""
     seats = parse_seats(request.seat)
     schedule = await resources.schedules.detail(request.schedule_id)
@@ -144,10 +144,10 @@ async def _book(
         ids = {Seat(row, column): booking_id for booking_id, row, column in await session.execute(_BOOK, values)}
     if not ids:
         raise SeatAlreadyBooked
-    return _views(schedule, user_id, seats, ids)
+    return views(schedule, user_id, seats, ids)
 
 
-def _views(schedule: ScheduleDetail, user_id: int, seats: Sequence[Seat], ids: Mapping[Seat, int]) -> list[BookedView]:
+def views(schedule: ScheduleDetail, user_id: int, seats: Sequence[Seat], ids: Mapping[Seat, int]) -> list[BookedView]:
     """New bookings, in the order in which their seats were asked for."""
     return [
         BookedView(

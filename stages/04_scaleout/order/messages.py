@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.admin import NewTopic
 
+from common.kafka import stop
 from common.wire import WireModel
 from order.settings import OrderSettings
 
@@ -42,29 +41,12 @@ def topic(settings: OrderSettings, name: str) -> str:
     return settings.kafka_prefix + name
 
 
-async def make_topics(settings: OrderSettings) -> None:
-    """Makes those topics that do not exist yet.
-
-    Raises:
-        KafkaError: the broker does not answer, or refuses.
-    """
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
-    try:
-        await admin.start()
-        wanted = [
-            NewTopic(topic(settings, CANCELLATIONS), PARTITIONS, settings.kafka_replicas),
-            NewTopic(topic(settings, DEAD_LETTERS), 1, settings.kafka_replicas, topic_configs=_KEPT_FOREVER),
-        ]
-        there = set(await admin.list_topics())
-        missing = [new for new in wanted if new.name not in there]
-        answer = await admin.create_topics(missing) if missing else None
-        # The client raises nothing of what the broker says to each of them. Another process may have been faster.
-        for name, code, *_ in answer.topic_errors if answer else ():
-            if (refusal := for_code(code)) not in (NoError, TopicAlreadyExistsError):
-                raise refusal(name)
-    finally:
-        with suppress(KafkaError):  # one that never connected has nothing to close, and says so
-            await admin.close()
+def topics(settings: OrderSettings) -> list[NewTopic]:
+    """All of them, as they are made."""
+    return [
+        NewTopic(topic(settings, CANCELLATIONS), PARTITIONS, settings.kafka_replicas),
+        NewTopic(topic(settings, DEAD_LETTERS), 1, settings.kafka_replicas, topic_configs=_KEPT_FOREVER),
+    ]
 
 
 @asynccontextmanager
@@ -87,7 +69,4 @@ async def producing(settings: OrderSettings) -> AsyncIterator[AIOKafkaProducer]:
         await producer.start()
         yield producer
     finally:
-        # Without a limit it would wait for a broker that is away, and the process could not end.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SEND_SECONDS):
-                await producer.stop()
+        await stop(producer, SEND_SECONDS)

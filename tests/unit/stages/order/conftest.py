@@ -12,6 +12,7 @@ import pytest
 import order.refunds
 from common.identity import IdentitySigner
 from common.migrations import upgrade
+from harness.launch import Secrets
 from harness.provision import Infrastructure, create_database, drop_database
 from harness.supervise import Supervisor
 from order.resources import Resources
@@ -25,6 +26,12 @@ collect_ignore = [] if hasattr(order.refunds, "refund_all") else ["test_order_re
 # A stage guards its seats in one way or the other.
 _GUARDS = {"order.seat_guard": ["test_order_seat_guard.py"], "order.seat_lock": ["seat_locks"]}
 collect_ignore += [test for guard, tests in _GUARDS.items() if find_spec(guard) is None for test in tests]
+
+
+@pytest.fixture(autouse=True)
+def _replay_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting without a default of the stage that has a queue; the others do not read it."""
+    monkeypatch.setenv("REPLAY_PUBLIC_KEY", Secrets().replay_public_key)
 
 
 @pytest.fixture(scope="module")

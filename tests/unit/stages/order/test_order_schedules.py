@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from common.clients import ServiceClient
+from common.clients import AnswerUnusable, ServiceClient
 from common.errors import ScheduleNotFound, ServiceUnavailable
 from common.identity import IdentitySigner
 from order import schedules
@@ -159,7 +159,9 @@ def test_who_hangs_up_leaves_the_others_their_answer() -> None:
     run(test)
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, ScheduleNotFound), (500, ServiceUnavailable)])
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, ScheduleNotFound), (500, AnswerUnusable), (503, ServiceUnavailable)]
+)
 def test_a_failure_is_everybodys_and_is_not_remembered(status: int, error: type[Exception]) -> None:
     async def test(service: ConcertService, known: Schedules) -> None:
         service.status = status
