@@ -10,9 +10,11 @@ from fastapi import FastAPI
 
 from common.boundary import RequestBoundary
 from common.openapi import INTERNAL
+from harness.launch import Secrets
 
 SECRET = "a secret of more than thirty-two characters"
 ENVIRONMENT = {
+    "REPLAY_PUBLIC_KEY": Secrets().replay_public_key,  # from stage 05 on
     "IDENTITY_KEY": SECRET,
     "JWT_SECRET": SECRET,
     "PAYMENT_SECRET_KEY": SECRET,

@@ -1,0 +1,1 @@
+"""How a very long line is kept and drained."""

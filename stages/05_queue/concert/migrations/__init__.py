@@ -1,0 +1,1 @@
+"""The schema of concert-service's database, by Alembic."""

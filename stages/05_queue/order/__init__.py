@@ -1,0 +1,1 @@
+"""order-service: bookings of seats, and which seats are taken."""

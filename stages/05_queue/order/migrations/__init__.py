@@ -1,0 +1,1 @@
+"""The schema of order-service's database, by Alembic."""

@@ -1,0 +1,1 @@
+"""The schema of user-service's database, by Alembic."""

@@ -1,0 +1,75 @@
+"""Each stage with a dispatcher, on servers of its own: they are killed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from harness.launch import Secrets, launch
+from harness.launch.environment import DATABASES
+from harness.provision import Component, Infrastructure, create_database, provision
+from harness.stages.manifest import Stage
+from harness.supervise import Supervisor
+from tests.conftest import STAGES
+from tests.contract.client import Api
+from tests.contract.making import making
+from tests.contract.ordering import shopping
+from tests.own_stage import ONE_OF_EACH
+from tests.queue.line import WINDOW, Line
+
+WORKER = "dispatcher"
+
+OVERRIDES = {
+    "ORDER_SWEEP_SECONDS": "0.2",
+    "GATEWAY_QUEUE_WINDOW": f"{WINDOW}",
+    "GATEWAY_QUEUED_ROUTES": '["POST /bookings", "PATCH /bookings/cancel/{id}"]',
+}
+
+
+@pytest.fixture(
+    scope="package", params=[stage for stage in STAGES if WORKER in stage.workers], ids=lambda stage: stage.id
+)
+def queue_stage(request: pytest.FixtureRequest) -> Stage:
+    """Each stage with an admission queue."""
+    chosen: Stage = request.param
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def tickets_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People see the ticket that they are given, not only what it ends in."""
+    monkeypatch.setattr(Api, "follows_tickets", False)
+
+
+@pytest.fixture(scope="package")
+def servers(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
+    """Nobody else's servers are in the line of fire."""
+    logs = tmp_path_factory.mktemp("queue-servers")
+    with provision("embedded", supervisor, log_folder=logs, report=print) as own:
+        yield own
+
+
+@pytest.fixture(scope="package")
+def line(
+    queue_stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """The line of a running stage, with nobody in it."""
+    servers.ensure(*(Component(name) for name in queue_stage.infrastructure))
+    names = {package: f"line_{queue_stage.id[:2]}_{name}" for package, name in DATABASES.items()}
+    with (
+        launch(
+            queue_stage.with_replicas(ONE_OF_EACH),
+            servers,
+            supervisor,
+            database_urls={package: create_database(servers, name) for package, name in names.items()},
+            secrets=Secrets(),
+            log_folder=tmp_path_factory.mktemp(f"line-{queue_stage.id}"),
+            overrides=OVERRIDES,
+        ) as running,
+        httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+        making(running, client) as maker,
+        shopping(maker) as shop,
+    ):
+        yield Line(shop)

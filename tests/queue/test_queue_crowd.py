@@ -1,0 +1,242 @@
+"""A crowd at two gateways: nobody is served before somebody who came earlier, and whoever has gone is skipped."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import aiohttp
+import httpx
+import pytest
+import redis
+
+from harness.provision import Infrastructure
+from harness.stages.manifest import Stage
+from harness.supervise import Supervisor
+from tests.contract.client import Api
+from tests.contract.making import making
+from tests.contract.ordering import BOOKINGS, PAYMENTS, PRICE, metric, shopping
+from tests.own_stage import own_stage
+from tests.polling import until
+from tests.queue.line import WINDOW, Line
+
+CLIENTS, SECONDS = 1_000, 4.0
+
+OVERRIDES = {
+    "GATEWAY_LIMIT_AT_MOST": "4",
+    "GATEWAY_LIMIT_AT_LEAST": "4",
+    "GATEWAY_QUEUE_WINDOW": "40",
+    "GATEWAY_ABANDON_AFTER_SECONDS": "60",
+    "GATEWAY_READ_LIMIT": "8",
+}
+
+
+class Came(NamedTuple):
+    """When a client asked, when they had their answer (epoch seconds), and what that was."""
+
+    user: Api
+    asked: float
+    told: float
+    status: int
+    code: int
+    data: Any
+    retry_after: int
+
+
+@pytest.fixture(scope="module")
+def crowd(
+    queue_stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    """A stage with two gateways, where more than a few at once wait."""
+    stage = queue_stage.with_replicas({"gateway": 2, "concert": 1, "order": 1})
+    with (
+        own_stage("crowd", stage, servers, supervisor, tmp_path_factory, OVERRIDES) as running,
+        httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+        making(running, client) as maker,
+        shopping(maker) as shop,
+    ):
+        yield Line(shop)
+
+
+def _gateways(line: Line) -> list[str]:
+    return [f"http://127.0.0.1:{port}" for port in line.running.ports["gateway"]]
+
+
+async def _come(
+    line: Line, buyers: Sequence[Api], bodies: Sequence[dict[str, Any]], seconds: float = SECONDS
+) -> list[Came]:
+    """Everybody asks once, some time within ``seconds``, at either gateway."""
+    chance = random.Random(7)
+
+    async def ask(session: aiohttp.ClientSession, gateway: str, buyer: Api, body: dict[str, Any]) -> Came:
+        await asyncio.sleep(chance.uniform(0, seconds))
+        asked, headers = time.time(), {"authorization": f"Bearer {buyer.token}"}
+        async with session.post(gateway + BOOKINGS, json=body, headers=headers) as answer:
+            content, again = await answer.json(), int(answer.headers.get("retry-after", 0))
+            return Came(buyer, asked, time.time(), answer.status, content["code"], content["data"], again)
+
+    gateways = _gateways(line)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        asking = [
+            ask(session, gateways[number % 2], *one) for number, one in enumerate(zip(buyers, bodies, strict=True))
+        ]
+        return await asyncio.gather(*asking)
+
+
+def test_a_thousand_clients_at_two_gateways_are_served_in_their_order(crowd: Line) -> None:
+    show = crowd.shop.make.schedule(crowd.shop.make.concert(price=PRICE), crowd.shop.make.venue(row=40, col=25))
+    buyers = [crowd.shop.make.person() for _ in range(CLIENTS)]
+    bodies = [
+        {"scheduleId": show["id"], "userId": buyer.user_id, "price": PRICE, "seat": [f"{1 + n // 25} {1 + n % 25}"]}
+        for n, buyer in enumerate(buyers)
+    ]
+    came = asyncio.run(_come(crowd, buyers, bodies))
+    assert {one.status for one in came} <= {200, 202}
+    queued = sorted((one for one in came if one.status == 202), key=lambda one: int(one.data["ticketNumber"]))
+    passed = [one for one in came if one.status == 200]
+    assert len(queued) > CLIENTS // 10, "there was no crowd"
+    assert len({one.data["ticketNumber"] for one in queued}) == len(queued)
+    assert until(crowd.finished, 60)
+    rows = crowd.shop.make.rows(
+        "order", "SELECT user_id, extract(epoch FROM finished_at)::float8 AS at FROM tickets WHERE status = 'DONE'"
+    )
+    finished = {row["user_id"]: row["at"] for row in rows}
+    rows = crowd.shop.make.rows(
+        "order",
+        "SELECT user_id, id, extract(epoch FROM created_at)::float8 AS at FROM bookings WHERE schedule_id = %s",
+        show["id"],
+    )
+    booked = {row["user_id"]: (row["id"], row["at"]) for row in rows}
+    assert len(booked) == CLIENTS
+    # One show is one lane: not even within a window is anybody overtaken.
+    in_line = [one.user.user_id for one in queued]
+    assert [finished[user] for user in in_line] == sorted(finished[user] for user in in_line)
+    assert [booked[user][0] for user in in_line] == sorted(booked[user][0] for user in in_line)
+    # Whoever passed came when nobody waited: all who had their tickets by then had been served.
+    for one in passed:
+        for earlier in queued:
+            if earlier.told < one.asked:
+                assert finished[earlier.user.user_id] <= booked[one.user.user_id][1]
+
+
+def test_a_gateway_that_comes_back_lets_nobody_pass_those_who_wait(crowd: Line) -> None:
+    assert until(crowd.is_calm)
+    users = [crowd.shop.make.person() for _ in range(8)]
+    with crowd.paused("dispatcher"):
+        crowd.join(*(crowd.wish(crowd.shop.seats(), user=users[0]) for _ in range(3 * WINDOW)))
+        gateway = crowd.process("gateway")
+        gateway.kill()
+        gateway.respawn()
+
+        def answers() -> bool:
+            try:
+                return httpx.get(crowd.running.gateway_url + "/health/live", trust_env=False).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        assert until(answers)
+        came = asyncio.run(_come(crowd, users, [crowd.shop.request(one, crowd.shop.seats()) for one in users], 0.0))
+        assert {one.status for one in came} == {202}
+    assert until(crowd.finished)
+
+
+def test_without_kafka_requests_pass_up_to_the_limit(crowd: Line) -> None:
+    assert until(crowd.is_calm)
+    users = [crowd.shop.make.person() for _ in range(20)]
+    bodies = [crowd.shop.request(one, crowd.shop.seats()) for one in users]
+    with crowd.paused("kafka"):
+        assert until(lambda: all(metric(url, "gateway_line_up") == 0 for url in _gateways(crowd)))
+
+        def let_order_service_go_on() -> None:
+            time.sleep(1)
+            crowd.process("order").resume()
+
+        crowd.process("order").pause()
+        going_on = threading.Thread(target=let_order_service_go_on)
+        going_on.start()
+        came = asyncio.run(_come(crowd, users, bodies, 0.0))
+        going_on.join()
+    # Four at each of the two gateways, and nobody else: no ticket that leads nowhere.
+    assert Counter(one.status for one in came) == {200: 8, 503: 12}
+    refused = [one for one in came if one.status == 503]
+    assert {(one.code, one.retry_after >= 1) for one in refused} == {(5000, True)}
+    assert max(one.told for one in refused) < min(one.told for one in came if one.status == 200)
+    assert until(crowd.is_calm, 40)
+    with crowd.paused("dispatcher"):
+        crowd.join(crowd.wish(crowd.shop.seats()))
+        request = crowd.shop.request(users[0], crowd.shop.seats())
+        assert users[0].send("POST", BOOKINGS, json=request).status_code == 202, "the line is there again"
+
+
+def test_reads_have_a_limit_of_their_own(crowd: Line) -> None:
+    """And who changes something is not kept from it by those who read."""
+    user = crowd.shop.make.person()
+    headers = {"authorization": f"Bearer {user.token}"}
+    show = f"{crowd.running.gateway_url}/concert-service/schedules/{crowd.shop.schedule['id']}"
+
+    async def crowd_in() -> list[tuple[int, str]]:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session:
+
+            async def read() -> tuple[int, str]:
+                async with session.get(show) as answer:
+                    return answer.status, answer.headers.get("retry-after", "")
+
+            reading = [asyncio.create_task(read()) for _ in range(12)]
+            await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
+            body = {"userId": user.user_id, "bookingIds": [2**40]}
+            async with session.post(crowd.running.gateway_url + PAYMENTS, json=body) as answer:
+                assert answer.status == 404
+            crowd.process("concert").resume()
+            return await asyncio.gather(*reading)
+
+    crowd.process("concert").pause()
+    try:
+        told = asyncio.run(crowd_in())
+    finally:
+        crowd.process("concert").resume()
+    assert Counter(status for status, _ in told) == {200: 8, 503: 4}
+    assert all(int(again) >= 1 for status, again in told if status == 503)
+
+
+def test_overload_ends_and_does_not_flap(crowd: Line) -> None:
+    def changes(to: str) -> list[float]:
+        return [metric(url, f'gateway_overload_changes_total{{to="{to}"}}') for url in _gateways(crowd)]
+
+    assert until(crowd.finished)
+    assert until(lambda: changes("on") == changes("off"))
+    before = changes("on")
+    buyers = [crowd.shop.make.person() for _ in range(200)]
+    bodies = [crowd.shop.request(buyer, crowd.shop.seats()) for buyer in buyers]
+    asyncio.run(_come(crowd, buyers, bodies))
+    assert until(lambda: changes("on") == changes("off"))
+    assert all(now - then <= SECONDS / 2 for now, then in zip(changes("on"), before, strict=True))
+    user = crowd.shop.make.person()
+    answer = user.send("POST", BOOKINGS, json=crowd.shop.request(user, crowd.shop.seats()))
+    assert answer.status_code == 200, answer.text
+
+
+def test_whose_owner_has_not_been_seen_for_long_is_skipped(crowd: Line) -> None:
+    assert until(crowd.finished)
+    here, gone = crowd.shop.make.person(), crowd.shop.make.person()
+    with crowd.paused("dispatcher"):
+        crowd.join(crowd.wish(crowd.shop.seats()))  # nobody has been seen at this one, so nobody is missed
+        tickets = {}
+        for user in (here, gone):
+            request = crowd.shop.request(user, crowd.shop.seats())
+            answer = user.send("POST", BOOKINGS, json=request)
+            assert answer.status_code == 202, answer.text
+            tickets[user] = answer.headers["location"]
+        name = f"{crowd.running.prefix}:seen:{tickets[gone].rpartition('/')[2]}"
+        with redis.Redis.from_url(crowd.running.infrastructure.redis_url) as server:
+            assert server.set(name, time.time() - 61, xx=True), "the note has another name"
+    assert until(crowd.finished)
+    assert here.get(tickets[here])["status"] == "DONE"
+    assert gone.get(tickets[gone])["status"] == "ABANDONED"
+    rows = crowd.shop.make.rows("order", "SELECT count(*) AS held FROM bookings WHERE user_id = %s", gone.user_id)
+    assert rows[0]["held"] == 0
+    assert crowd.served(crowd.places[-1:])[0][0] == "DONE"
