@@ -54,11 +54,14 @@ def problems(folder: Path) -> list[str]:
 
 def _unmeasured(summary: Summary) -> list[str]:
     """Cells without a single successful answer; how many there were is not judged."""
-    # A burst has no throughput; how many were answered well, every cell says.
+    # A burst has no throughput; how many were answered well, every cell says. Where all wait, tickets are accepted.
     told = ("throughput", "answered_well")
     measured = {(m.stage, m.scenario, m.metric): m.median for m in summary.measurements if m.metric in told}
     if not measured:
         return ["nothing was measured"]
+    for accepted in (m for m in summary.measurements if m.metric == "accepted"):
+        if (throughput := (accepted.stage, accepted.scenario, "throughput")) in measured:
+            measured[throughput] += accepted.median
     return [f"{stage} {scenario}: {metric} is 0" for (stage, scenario, metric), value in measured.items() if value <= 0]
 
 

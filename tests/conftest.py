@@ -29,7 +29,10 @@ sys.path.insert(0, str(STAGE_ON_PATH.folder))
 WORKERS = 2
 
 # What takes longest begins first, so that the workers end at about the same time; the rest is short, and fills up.
-LONGEST_FIRST = ("contract", "harness", "faults", "async_cancel", "cache", "schemas", "provision")
+LONGEST_FIRST = (
+    "contract", "harness", "queue", "scaleout", "async_cancel", "faults", "seat_contention", "provision", "cache",
+    "schemas",
+)  # fmt: skip
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
