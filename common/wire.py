@@ -10,10 +10,10 @@ import re
 from datetime import date, time
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import to_json
+from starlette.responses import Response
 
 from common.errors import PlatformError
 from common.language import Language, current_language

@@ -10,9 +10,7 @@ import pytest
 from xdist.workermanage import NodeManager  # type: ignore[import-untyped]
 
 from harness.errors import HarnessError
-from harness.launch import RunningStage, Secrets, launch
-from harness.launch.environment import DATABASES
-from harness.provision import Component, Infrastructure, create_database, drop_database, provision
+from harness.provision import Component, Infrastructure, provision
 from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
 from harness.supervise import Supervisor, sweep_leftovers
 from tests import stage_choice
@@ -57,7 +55,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     stages = stage_choice.chosen(metafunc.config.getoption("--stages"), folder, STAGES)
     none = pytest.param(None, id="none", marks=pytest.mark.skip(f"no stage of --stages has what tests/{folder} tests"))
     values = [pytest.param(stage, id=stage.id) for stage in stages]
-    metafunc.parametrize("stage", values or [none], indirect=True, scope="session")
+    metafunc.parametrize("stage", values or [none], indirect=True, scope="package")
 
 
 def _folders(item: pytest.Item) -> tuple[str, ...]:
@@ -112,43 +110,3 @@ def infrastructure(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFact
     with provision("embedded", supervisor, log_folder=logs, report=print) as servers:
         servers.ensure(Component.POSTGRES)
         yield servers
-
-
-@pytest.fixture(scope="session")
-def stage(request: pytest.FixtureRequest) -> Stage:
-    """Each of the stages on which the test is to run (``stage_choice.py``) in turn."""
-    chosen: Stage = request.param
-    return chosen
-
-
-@pytest.fixture(scope="session")
-def databases(stage: Stage, infrastructure: Infrastructure) -> Iterator[dict[str, str]]:
-    """Package to the URL of an empty database of its own.
-
-    Dropped in the end: where the tests of two stages take turns, pytest makes this again for the first one.
-    """
-    names = {package: f"test_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
-    yield {package: create_database(infrastructure, name) for package, name in names.items()}
-    for name in names.values():
-        drop_database(infrastructure, name)
-
-
-@pytest.fixture(scope="session")
-def platform(
-    stage: Stage,
-    infrastructure: Infrastructure,
-    supervisor: Supervisor,
-    databases: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[RunningStage]:
-    """A whole stage behind its gateway, on free ports, uncapped, its databases migrated and empty."""
-    infrastructure.ensure(*(Component(name) for name in stage.infrastructure))
-    with launch(
-        stage,
-        infrastructure,
-        supervisor,
-        database_urls=databases,
-        secrets=Secrets(),
-        log_folder=tmp_path_factory.mktemp(stage.id),
-    ) as running:
-        yield running

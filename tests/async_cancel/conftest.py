@@ -20,6 +20,7 @@ from tests.contract.ordering import shopping
 from tests.faults.cell import Ground, Struck
 from tests.own_stage import ONE_OF_EACH
 from tests.recoveries import TOLD
+from tests.stage_fixtures import stage as stage
 
 OVERRIDES = {"ORDER_PROVIDER_SECONDS": "1", "ORDER_SWEEP_SECONDS": "0.2"}
 

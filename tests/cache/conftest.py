@@ -15,6 +15,7 @@ from harness.supervise import Supervisor
 from tests.cache.theatre import Theatre
 from tests.contract.making import making
 from tests.own_stage import ONE_OF_EACH
+from tests.stage_fixtures import stage as stage
 
 
 @pytest.fixture(scope="package")

@@ -18,6 +18,9 @@ from tests.contract.direct import Services
 from tests.contract.making import Maker, making
 from tests.contract.ordering import Shop, shopping
 from tests.own_stage import ONE_OF_EACH, own_stage
+from tests.stage_fixtures import databases as databases
+from tests.stage_fixtures import platform as platform
+from tests.stage_fixtures import stage as stage
 
 TIMEOUT_SECONDS = 20.0
 
@@ -27,21 +30,21 @@ HASTY = {"ORDER_HOLD_SECONDS": "2", "ORDER_PROVIDER_SECONDS": "1", "ORDER_SWEEP_
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def http(platform: RunningStage) -> Iterator[httpx.Client]:
     """Pooled connections to the gateway."""
     with httpx.Client(base_url=platform.gateway_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def make(platform: RunningStage, http: httpx.Client) -> Iterator[Maker]:
     """Makes data on the stage under test."""
     with making(platform, http) as maker:
         yield maker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def services(platform: RunningStage) -> Iterator[Services]:
     """The services themselves, past the gateway."""
     with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
@@ -72,14 +75,14 @@ def manager(make: Maker) -> Api:
     return make.person(Role.MANAGER)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop(make: Maker) -> Iterator[Shop]:
     """A show on sale on the stage under test."""
     with shopping(make) as open_shop:
         yield open_shop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hasty(
     stage: Stage, infrastructure: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:

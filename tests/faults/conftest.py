@@ -13,6 +13,7 @@ from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests.faults.cell import Ground
 from tests.recoveries import TOLD
+from tests.stage_fixtures import stage as stage
 
 OVERRIDES = {
     # A fault finds refunds and confirmations under way, and what it leaves in doubt is settled soon.

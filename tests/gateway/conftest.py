@@ -11,17 +11,18 @@ import pytest
 from harness.stages.manifest import Stage
 from tests.gateway.gateway_process import GatewayProcess, free_port, running_gateway
 from tests.gateway.upstreams import Echo, Misbehaving, running
+from tests.stage_fixtures import stage as stage
 
 StartGateway = Callable[..., AbstractContextManager[GatewayProcess]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage_path(stage: Stage) -> Path:
     """The stage whose gateway is tested."""
     return stage.folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers() -> Iterator[tuple[Echo, Misbehaving, dict[str, str]]]:
     echo, misbehaving = Echo(), Misbehaving()
     with running(echo, misbehaving) as (echo_port, wild_port):
@@ -52,7 +53,7 @@ def misbehaving(servers: tuple[Echo, Misbehaving, dict[str, str]]) -> Misbehavin
     return servers[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def start_gateway(
     stage_path: Path, servers: tuple[Echo, Misbehaving, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> StartGateway:
@@ -65,14 +66,14 @@ def start_gateway(
     return start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(start_gateway: StartGateway) -> Iterator[GatewayProcess]:
     """The gateway with its default settings."""
     with start_gateway() as process:
         yield process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def impatient_gateway(start_gateway: StartGateway) -> Iterator[GatewayProcess]:
     """One that waits 0.3 s for a whole answer."""
     with start_gateway(answer_seconds=0.3) as process:

@@ -13,7 +13,7 @@ from tests.payment_simulator.running import Simulator
 StartSimulator = Callable[..., Simulator]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_simulator(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     simulator = Simulator(supervisor, tmp_path_factory.mktemp("payment"))
     try:

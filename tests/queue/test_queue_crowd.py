@@ -28,6 +28,8 @@ from tests.queue.line import WINDOW, Line
 CLIENTS, SECONDS = 1_000, 4.0
 
 OVERRIDES = {
+    # A thousand come at once, other tests run beside them, and Kafka's answer is not what is asked about.
+    "GATEWAY_KAFKA_SECONDS": "3",
     "GATEWAY_LIMIT_AT_MOST": "4",
     "GATEWAY_LIMIT_AT_LEAST": "4",
     "GATEWAY_QUEUE_WINDOW": "40",

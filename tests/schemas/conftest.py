@@ -11,12 +11,13 @@ from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests.own_stage import own_stage
 from tests.schemas.theatre import Theatre, opened
+from tests.stage_fixtures import stage as stage
 
 # Nothing expires while the tests run, however many examples they try.
 PATIENT = {"ORDER_HOLD_SECONDS": "86400"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def open_theatre(
     stage: Stage, infrastructure: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Theatre]:
