@@ -20,7 +20,8 @@ def current_request_id() -> str:
 
 def use_request_id(offered: bytes | None) -> str:
     """Takes over the id that the caller offers if it is harmless to log, else makes one."""
-    text = offered.decode("latin-1") if offered else ""
-    request_id = text if _ACCEPTABLE.fullmatch(text) else f"{random.getrandbits(64):016x}"
+    request_id = offered.decode("latin-1") if offered else ""
+    if not request_id or not _ACCEPTABLE.fullmatch(request_id):
+        request_id = f"{random.getrandbits(64):016x}"
     _request_id.set(request_id)
     return request_id

@@ -127,19 +127,25 @@ def require_service() -> Service:
     return caller
 
 
-Claims = Sequence[tuple[bytes, bytes]]
+class Claims:
+    """The headers that name a caller, and the lines that are signed for them."""
+
+    __slots__ = ("headers", "lines")
+
+    def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        self.headers = headers
+        # Names are signed with values, so that a service's name can never pass for a user's id; a header value
+        # cannot contain a newline, so fields cannot run into each other.
+        self.lines = b"\n".join([b"%b:%b" % claim for claim in headers])
 
 
 @lru_cache(maxsize=4096)
 def _claims_of(caller: Caller) -> Claims:
-    """The headers that name ``caller``; the same people come again and again."""
+    """Made once for each caller: the same people come again and again."""
     if isinstance(caller, Service):
-        return ((SERVICE, caller.name.encode()),)
-    return (
-        (USER_ID, b"%d" % caller.user_id),
-        (EMAIL, quote(caller.email, safe="@+").encode()),
-        (ROLE, caller.role.value.encode()),
-    )
+        return Claims([(SERVICE, caller.name.encode())])
+    email = quote(caller.email, safe="@+").encode()
+    return Claims([(USER_ID, b"%d" % caller.user_id), (EMAIL, email), (ROLE, caller.role.value.encode())])
 
 
 class IdentitySigner:
@@ -155,7 +161,7 @@ class IdentitySigner:
         """The headers that vouch for ``caller`` on exactly this request, for the next minute."""
         now = b"%d" % time.time()
         claims = _claims_of(caller)
-        return [*claims, (TIME, now), (SIGNATURE, self._sign(claims, method, target, now))]
+        return [*claims.headers, (TIME, now), (SIGNATURE, self._sign(claims, method, target, now))]
 
     def verify(self, headers: Mapping[bytes, bytes], method: str, target: bytes) -> Caller | None:
         """Whom the headers vouch for; None where they carry no identity at all.
@@ -167,7 +173,7 @@ class IdentitySigner:
             return None
         names = (SERVICE,) if SERVICE in headers else (USER_ID, EMAIL, ROLE)
         try:
-            claims = [(name, headers[name]) for name in names]
+            claims = Claims([(name, headers[name]) for name in names])
             issued, signature = headers[TIME], headers[SIGNATURE]
             if not issued.isdigit():
                 raise ValueError("a time is digits")
@@ -183,8 +189,5 @@ class IdentitySigner:
         return User(int(headers[USER_ID]), unquote(headers[EMAIL].decode()), Role(headers[ROLE].decode()))
 
     def _sign(self, claims: Claims, method: str, target: bytes, issued: bytes) -> bytes:
-        # Names are signed with values, so that a service's name can never pass for a user's id; a header value
-        # cannot contain a newline, so fields cannot run into each other.
-        lines = [b"%b:%b" % claim for claim in claims]
-        message = b"\n".join([*lines, method.encode(), target, issued])
+        message = b"\n".join((claims.lines, method.encode(), target, issued))
         return hmac.digest(self._key, message, "sha256").hex().encode()

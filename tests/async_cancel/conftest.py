@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import httpx
 import psutil
 import psycopg
 import pytest
@@ -14,6 +13,7 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.async_cancel.stage_hall import Hall
 from tests.contract.making import making
 from tests.contract.ordering import shopping
@@ -112,7 +112,7 @@ def hall(
             log_folder=logs,
             overrides=OVERRIDES,
         ) as running,
-        httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+        plain.Client(base_url=running.gateway_url, timeout=30) as client,
         making(running, client) as maker,
         shopping(maker) as shop,
     ):

@@ -17,6 +17,7 @@ from harness.launch import RunningStage
 from harness.provision.kafka_client import NotReadyError, describe_cluster
 from harness.stages.manifest import REPOSITORY
 from harness.supervise import ManagedProcess, free_port
+from tests import plain
 from tests.async_cancel.broker import Broker
 from tests.contract.client import Api, outcome
 from tests.contract.ordering import PRICE, Checkout, Shop
@@ -175,6 +176,6 @@ class Hall:
 def is_ready(port: int) -> bool:
     """Whether the process that listens there says that it is ready."""
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False, timeout=2).status_code == 200
+        return plain.get(f"http://127.0.0.1:{port}/health/ready", timeout=2).status_code == 200
     except httpx.TransportError:
         return False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from harness.launch import Secrets, launch
@@ -12,6 +11,7 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, drop_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.cache.theatre import Theatre
 from tests.contract.making import making
 from tests.own_stage import ONE_OF_EACH
@@ -38,7 +38,7 @@ def theatre(
                 secrets=Secrets(),
                 log_folder=folder,
             ) as running,
-            httpx.Client(base_url=running.gateway_url, timeout=20, trust_env=False) as client,
+            plain.Client(base_url=running.gateway_url, timeout=20) as client,
             making(running, client) as maker,
         ):
             yield Theatre.opened(maker, servers)

@@ -13,6 +13,7 @@ import redis
 from common.identity import Role
 from harness.provision import Component, Infrastructure
 from harness.supervise import ManagedProcess
+from tests import plain
 from tests.contract.client import Api
 from tests.contract.making import CONCERTS, Maker, number
 from tests.contract.ordering import metric
@@ -81,6 +82,6 @@ class Theatre:
 
     def concert_service_is_up(self) -> bool:
         try:
-            return httpx.get(self.make.platform.service_urls["concert"] + "/health/ready").status_code == 200
+            return plain.get(self.make.platform.service_urls["concert"] + "/health/ready").status_code == 200
         except httpx.TransportError:
             return False

@@ -13,6 +13,7 @@ from harness.launch import RunningStage
 from harness.provision import Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.contract.client import Api
 from tests.contract.direct import Services
 from tests.contract.making import Maker, making
@@ -33,7 +34,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 @pytest.fixture(scope="package")
 def http(platform: RunningStage) -> Iterator[httpx.Client]:
     """Pooled connections to the gateway."""
-    with httpx.Client(base_url=platform.gateway_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+    with plain.Client(base_url=platform.gateway_url, timeout=TIMEOUT_SECONDS) as client:
         yield client
 
 
@@ -47,7 +48,7 @@ def make(platform: RunningStage, http: httpx.Client) -> Iterator[Maker]:
 @pytest.fixture(scope="package")
 def services(platform: RunningStage) -> Iterator[Services]:
     """The services themselves, past the gateway."""
-    with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+    with plain.Client(timeout=TIMEOUT_SECONDS) as client:
         yield Services(client, platform.service_urls, IdentitySigner(platform.secrets.identity))
 
 
@@ -91,7 +92,7 @@ def hasty(
         own_stage(
             "hasty", stage.with_replicas(ONE_OF_EACH), infrastructure, supervisor, tmp_path_factory, HASTY
         ) as running,
-        httpx.Client(base_url=running.gateway_url, timeout=TIMEOUT_SECONDS, trust_env=False) as client,
+        plain.Client(base_url=running.gateway_url, timeout=TIMEOUT_SECONDS) as client,
         making(running, client) as maker,
         shopping(maker) as open_shop,
     ):

@@ -12,6 +12,7 @@ import httpx
 
 from harness.launch import RunningStage
 from payment_simulator.schema import open_for_reading
+from tests import plain
 from tests.contract.client import Api, refused, succeeded
 from tests.contract.making import Maker
 from tests.polling import SECONDS, until
@@ -177,7 +178,7 @@ class Shop:
 
 def metric(base_url: str, name: str) -> float:
     """The value of a metric without labels, or with the labels in the name; 0 where it is not there yet."""
-    lines = httpx.get(base_url + "/metrics", trust_env=False).text.splitlines()
+    lines = plain.get(base_url + "/metrics").text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
 
 
@@ -186,7 +187,7 @@ def shopping(make: Maker) -> Iterator[Shop]:
     """A show on sale, and a provider that answers at once."""
     schedule = make.schedule(make.concert(price=PRICE), make.venue(row=1000, col=1010))
     base_url, secret = make.platform.service_urls["payment"], make.platform.secrets.payment
-    with httpx.Client(base_url=base_url, auth=(secret, ""), timeout=20, trust_env=False) as provider:
+    with plain.Client(base_url=base_url, auth=(secret, ""), timeout=20) as provider:
         shop = Shop(make, schedule, provider)
         shop.switch(latencyMedianMs=0)
         yield shop

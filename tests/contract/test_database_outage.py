@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from common.identity import Role
@@ -17,6 +16,7 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import ManagedProcess, Supervisor
+from tests import plain
 from tests.contract.client import Api, outcome
 from tests.contract.making import CONCERTS, VENUES, Maker, making, venue_body
 
@@ -45,7 +45,7 @@ def lone(
     assert postgres is not None
     with (
         launch(stage, lone_servers, supervisor, database_urls=urls, secrets=Secrets(), log_folder=tmp_path) as running,
-        httpx.Client(base_url=running.gateway_url, timeout=20, trust_env=False) as client,
+        plain.Client(base_url=running.gateway_url, timeout=20) as client,
         making(running, client) as maker,
     ):
         yield maker, postgres
@@ -102,8 +102,8 @@ def test_a_database_that_is_gone_or_starting_is_503_and_heals(
             asking.until(OK)
             end()
             asking.until(UNAVAILABLE)
-            assert outcome(httpx.get(readiness)) == UNAVAILABLE
+            assert outcome(plain.get(readiness)) == UNAVAILABLE
             lone_servers.restart(Component.POSTGRES)
         asking.until(OK)
     assert asking.kinds == {OK, UNAVAILABLE}
-    assert outcome(httpx.get(readiness)) == OK
+    assert outcome(plain.get(readiness)) == OK

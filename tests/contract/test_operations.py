@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
 from harness.launch import RunningStage
+from tests import plain
 from tests.contract.client import Api, outcome
 from tests.contract.making import CONCERTS
 
@@ -15,12 +15,12 @@ COMPONENTS = ["gateway", "user", "concert", "order"]
 @pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 def test_each_process_says_that_it_is_well(component: str, path: str, platform: RunningStage) -> None:
-    assert outcome(httpx.get(platform.service_urls[component] + path)) == (200, 0)
+    assert outcome(plain.get(platform.service_urls[component] + path)) == (200, 0)
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_each_process_has_metrics_in_prometheus_text(component: str, platform: RunningStage) -> None:
-    answer = httpx.get(platform.service_urls[component] + "/metrics")
+    answer = plain.get(platform.service_urls[component] + "/metrics")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain; version=")
     assert "# TYPE http_request_seconds histogram" in answer.text
@@ -30,7 +30,7 @@ def test_each_process_has_metrics_in_prometheus_text(component: str, platform: R
 @pytest.mark.parametrize("component", ["gateway", "concert"])
 def test_requests_are_counted(component: str, platform: RunningStage, buyer: Api) -> None:
     def counted() -> float:
-        pages = [httpx.get(f"http://127.0.0.1:{port}/metrics").text for port in platform.ports[component]]
+        pages = [plain.get(f"http://127.0.0.1:{port}/metrics").text for port in platform.ports[component]]
         lines = "".join(pages).splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("http_request_seconds_count"))
 
@@ -47,7 +47,7 @@ def test_metrics_and_logs_hold_no_secret_and_no_person(platform: RunningStage, b
     secrets = platform.secrets
     hidden = [secrets.jwt, secrets.identity, secrets.seller_code, secrets.manager_code, buyer.token]
     for component in COMPONENTS:
-        metrics = httpx.get(platform.service_urls[component] + "/metrics").text
+        metrics = plain.get(platform.service_urls[component] + "/metrics").text
         logs = "".join(process.log.read_text() for process in platform.processes[component])
         for secret in hidden:
             assert secret not in metrics

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 from harness.provision import Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.contract.machine_model import (
     FORBIDDEN,
     INVALID,
@@ -216,7 +216,7 @@ def steady(
     """A shop on a stage of its own, on which nothing happens but what a step brings about."""
     with (
         own_stage("steady", stage, infrastructure, supervisor, tmp_path_factory, STEADY) as running,
-        httpx.Client(base_url=running.gateway_url, timeout=20, trust_env=False) as client,
+        plain.Client(base_url=running.gateway_url, timeout=20) as client,
         making(running, client) as maker,
         shopping(maker) as open_shop,
     ):

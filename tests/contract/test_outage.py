@@ -16,6 +16,7 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, drop_database
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.contract.client import Api, refused
 from tests.contract.making import (
     CONCERTS,
@@ -50,7 +51,7 @@ def lone_platform(
 @pytest.fixture
 def lone(lone_platform: RunningStage) -> Iterator[Maker]:
     with (
-        httpx.Client(base_url=lone_platform.gateway_url, timeout=20, trust_env=False) as client,
+        plain.Client(base_url=lone_platform.gateway_url, timeout=20) as client,
         making(lone_platform, client) as maker,
     ):
         yield maker

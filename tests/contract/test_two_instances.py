@@ -23,6 +23,7 @@ from harness.launch import RunningStage
 from harness.launch.environment import Wiring, process_environment
 from harness.stages.manifest import REPOSITORY
 from harness.supervise import ManagedProcess, Supervisor, free_port
+from tests import plain
 from tests.contract.client import Api, outcome
 from tests.contract.conftest import HASTY
 from tests.contract.direct import Services
@@ -98,7 +99,7 @@ def pair(hasty: Shop, supervisor: Supervisor, tmp_path_factory: pytest.TempPathF
             processes.append(_second(running, supervisor, ports[1], tmp_path_factory.mktemp("second")))
             stack.callback(supervisor.release, processes[1])
         first, second = processes
-        client = stack.enter_context(httpx.Client(timeout=20, trust_env=False, limits=limits))
+        client = stack.enter_context(plain.Client(timeout=20, limits=limits))
         one, other = (Services(client, {"order": f"http://127.0.0.1:{port}"}, signer) for port in ports)
         assert until(lambda: _is_ready(other) or not second.alive(), 60), second.tail()
         assert second.alive(), second.tail()

@@ -18,6 +18,7 @@ from payment_simulator.checkout_key import payment_key_for
 from payment_simulator.schema import open_for_reading
 from scenarios.dataset import concert_of, free_seat, prices
 from scenarios.model import CellState
+from tests import plain
 from tests.faults.answers import breach
 from tests.faults.witness import PATIENCE_SECONDS
 
@@ -132,11 +133,10 @@ class Payers:
         return answer
 
     def _client(self, payer: int) -> httpx.Client:
-        return httpx.Client(
+        return plain.Client(
             base_url=self.state.gateway_url,
             headers={"Authorization": f"Bearer {self.state.tokens[payer]}"},
             timeout=PATIENCE_SECONDS,
-            trust_env=False,
         )
 
 

@@ -13,6 +13,7 @@ import httpx
 
 from harness.run.cell import PASSWORD
 from scenarios.model import CellState
+from tests import plain
 from tests.faults.answers import breach
 
 PATIENCE_SECONDS = 45.0
@@ -136,7 +137,7 @@ def witnessing(state: CellState) -> Iterator[Witness]:
 
 
 def _ask_on(call: Call, url: str, headers: Mapping[str, str], witness: Witness, stop: threading.Event) -> None:
-    with httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS, trust_env=False) as client:
+    with plain.Client(base_url=url, headers=headers, timeout=PATIENCE_SECONDS) as client:
         while not stop.wait(_PAUSE_SECONDS):
             asked_at = time.monotonic()
             try:

@@ -168,6 +168,16 @@ def test_an_answer_that_breaks_off_does_not_look_whole(gateway: GatewayProcess, 
     assert "Traceback" not in gateway.log
 
 
+def test_an_answer_that_stalls_is_cut_in_time(impatient_gateway: GatewayProcess) -> None:
+    labels = 'gateway_upstream_failures_total{reason="broken answer",service="wild-service"}'
+    raw = ask_raw(impatient_gateway.port, _get("/wild-service/stalls", close=False))
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert 0 < len(body) < 500_000
+    assert impatient_gateway.metric(labels) == 1
+    assert "Traceback" not in impatient_gateway.log
+
+
 def test_an_answer_that_ends_with_its_connection_is_whole(gateway: GatewayProcess) -> None:
     assert ask(gateway.port, "/wild-service/until-close").body == b"x" * 100_000
 

@@ -155,6 +155,10 @@ class Misbehaving:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + bytes(200))
             case "/breaks-off-chunked":
                 writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+            case "/stalls":
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500000\r\n\r\n" + bytes(200_000))
+                await writer.drain()
+                await asyncio.sleep(5)
             case "/once-per-connection":
                 # Promises a lasting connection, then closes it: what an idle time-out looks like from outside.
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")

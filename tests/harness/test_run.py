@@ -28,6 +28,7 @@ from harness.stages.manifest import REPOSITORY
 from harness.store.files import load_summary
 from harness.store.summary import Summary
 from harness.supervise import STATE_VARIABLE, free_port
+from tests import plain
 
 RUN_ALL = [sys.executable, str(REPOSITORY / "run_all.py")]
 SECONDS = 5
@@ -293,11 +294,11 @@ def test_up_serves_and_stops(start: Start, tmp_path: Path) -> None:
     for secret in (described, plan):
         assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     for role, account in description["accounts"].items():
-        answer = httpx.get(
+        answer = plain.get(
             f"{description['gateway']}/user-service/users", headers={"Authorization": f"Bearer {account['token']}"}
         )
         assert answer.json()["data"]["email"].startswith(role)
-        login = httpx.post(
+        login = plain.post(
             f"{description['gateway']}/user-service/auth/login",
             json={"email": account["email"], "password": account["password"]},
         )
@@ -308,4 +309,4 @@ def test_up_serves_and_stops(start: Start, tmp_path: Path) -> None:
     assert process.returncode == 0
     assert_gone(children)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{base}/health/live")
+        plain.get(f"http://127.0.0.1:{base}/health/live")

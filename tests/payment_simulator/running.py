@@ -14,6 +14,7 @@ import httpx
 
 from harness.supervise import ManagedProcess, Supervisor, free_port
 from payment_simulator.checkout_key import payment_key_for
+from tests import plain
 from tests.polling import until as until
 
 ROOT = Path(__file__).parents[2]
@@ -51,8 +52,8 @@ class Simulator:
         )
         self.url = f"http://127.0.0.1:{port}"
         # Loading the certificates that plain HTTP does not need would take longer than most tests.
-        self.http = httpx.Client(base_url=self.url, auth=(SECRET_KEY, ""), timeout=20, verify=False)
-        self.anyone = httpx.Client(base_url=self.url, timeout=20, verify=False)
+        self.http = plain.Client(base_url=self.url, auth=(SECRET_KEY, ""), timeout=20)
+        self.anyone = plain.Client(base_url=self.url, timeout=20)
 
     def close(self) -> None:
         self.http.close()

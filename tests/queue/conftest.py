@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from harness.launch import Secrets, launch
@@ -12,6 +11,7 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.conftest import STAGES
 from tests.contract.client import Api
 from tests.contract.making import making
@@ -68,7 +68,7 @@ def line(
             log_folder=tmp_path_factory.mktemp(f"line-{queue_stage.id}"),
             overrides=OVERRIDES,
         ) as running,
-        httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+        plain.Client(base_url=running.gateway_url, timeout=30) as client,
         making(running, client) as maker,
         shopping(maker) as shop,
     ):

@@ -19,6 +19,7 @@ from common.language import Language
 from harness.launch import RunningStage
 from harness.provision.kafka_client import NotReadyError, describe_cluster
 from harness.supervise import ManagedProcess
+from tests import plain
 from tests.async_cancel.broker import Broker
 from tests.contract.client import Api
 from tests.contract.ordering import PRICE, Shop, metric
@@ -124,7 +125,7 @@ class Line:
         if wish.key is not None:
             headers["idempotency-key"] = wish.key
         url = self.running.service_urls["order"] + "/bookings"
-        return httpx.post(url, content=wish.body, headers=headers, timeout=20, trust_env=False)
+        return plain.post(url, content=wish.body, headers=headers, timeout=20)
 
     def outcomes(self, places: Sequence[Place]) -> list[tuple[str, int | None, Any] | None]:
         """Status, HTTP status and body of each ticket's outcome; None where there is none yet."""

@@ -18,6 +18,7 @@ import redis
 from harness.provision import Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.contract.client import Api
 from tests.contract.making import making
 from tests.contract.ordering import BOOKINGS, PAYMENTS, PRICE, metric, shopping
@@ -58,7 +59,7 @@ def crowd(
     stage = queue_stage.with_replicas({"gateway": 2, "concert": 1, "order": 1})
     with (
         own_stage("crowd", stage, servers, supervisor, tmp_path_factory, OVERRIDES) as running,
-        httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+        plain.Client(base_url=running.gateway_url, timeout=30) as client,
         making(running, client) as maker,
         shopping(maker) as shop,
     ):
@@ -137,7 +138,7 @@ def test_a_gateway_that_comes_back_lets_nobody_pass_those_who_wait(crowd: Line) 
 
         def answers() -> bool:
             try:
-                return httpx.get(crowd.running.gateway_url + "/health/live", trust_env=False).status_code == 200
+                return plain.get(crowd.running.gateway_url + "/health/live").status_code == 200
             except httpx.TransportError:
                 return False
 

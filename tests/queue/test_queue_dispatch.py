@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 
+from tests import plain
 from tests.contract.client import refused
 from tests.contract.ordering import BOOKINGS, PRICE, metric
 from tests.polling import until
@@ -177,7 +178,7 @@ def test_a_crash_loses_no_ticket_and_answers_none_twice(line: Line, name: str) -
 
     def can_be_read() -> bool:
         try:
-            return httpx.get(path, headers=headers, trust_env=False).status_code == 200
+            return plain.get(path, headers=headers).status_code == 200
         except httpx.TransportError:  # the gateway is only just coming back
             return False
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from common.identity import Role
+from tests import plain
 from tests.contract.client import Api, outcome
 from tests.contract.ordering import BOOKINGS, metric
 from tests.polling import until
@@ -151,10 +152,10 @@ def test_a_ticket_is_its_owners_alone(crowded: Line) -> None:
     assert refusals("not theirs") == before["not theirs"] + 2
     owner.refused(404, 5003, "GET", path[:-1] + ("A" if path[-1] != "A" else "B"))
     assert refusals("forged") == before["forged"] + 1
-    assert httpx.get(base + path, trust_env=False).status_code == 401
-    assert httpx.get(base + path, cookies={"ticket": answer.cookies["ticket"]}, trust_env=False).status_code == 200
+    assert plain.get(base + path).status_code == 401
+    assert plain.get(base + path, cookies={"ticket": answer.cookies["ticket"]}).status_code == 200
     # An id, which is no secret, makes no cookie.
-    assert httpx.get(base + path, cookies={"ticket": path.rpartition("/")[2]}, trust_env=False).status_code == 401
+    assert plain.get(base + path, cookies={"ticket": path.rpartition("/")[2]}).status_code == 401
     assert refusals("cookie") == before["cookie"] + 1
 
 
@@ -164,7 +165,7 @@ def test_the_cookie_is_found_among_others(crowded: Line) -> None:
     url = crowded.running.gateway_url + answer.headers["location"]
     for others in ('prefs={"a":1,"b":2}; {}; x', "abc; {}", "{}; a b; c", "nickname=\xed\x95\x9c; {}"):
         header = others.replace("{}", f"ticket={answer.cookies['ticket']}").encode("latin-1")
-        assert httpx.get(url, headers=[(b"cookie", header)], trust_env=False).status_code == 200, others
+        assert plain.get(url, headers=[(b"cookie", header)]).status_code == 200, others
 
 
 def test_the_cookie_is_secure_where_the_browser_came_by_tls(crowded: Line) -> None:
@@ -192,7 +193,7 @@ def test_a_key_that_cannot_be_handed_on_is_refused_at_once(crowded: Line) -> Non
     user = crowded.shop.make.person()
     headers = {b"authorization": f"Bearer {user.token}".encode(), b"idempotency-key": b"\xff\xfe"}
     body = crowded.shop.request(user, crowded.shop.seats())
-    answer = httpx.post(crowded.running.gateway_url + BOOKINGS, json=body, headers=headers, trust_env=False)
+    answer = plain.post(crowded.running.gateway_url + BOOKINGS, json=body, headers=headers)
     assert outcome(answer) == (400, 1001)
 
 
@@ -242,7 +243,7 @@ def test_the_monitor_says_how_it_stands(crowded: Line) -> None:
     base = crowded.running.gateway_url + "/monitor"
 
     def text(path: str) -> str:
-        return httpx.get(f"{base}/{path}", trust_env=False).raise_for_status().text
+        return plain.get(f"{base}/{path}").raise_for_status().text
 
     assert text("current-count").isdigit()
     assert text("currentOffset").startswith("현재 소비된 offset은")
@@ -256,7 +257,7 @@ def test_the_monitor_says_how_it_stands(crowded: Line) -> None:
     user.refused(404, 1002, "GET", "/monitor/nothing")
     crowded.shop.make.http.cookies.clear()
     for path in ("nothing", "tickets", "reset-count"):
-        assert httpx.get(f"{base}/{path}", trust_env=False).status_code == 401
+        assert plain.get(f"{base}/{path}").status_code == 401
     user.refused(405, 1002, "POST", "/monitor/current-count")
 
 

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 )
 
 from common.identity import IdentitySigner, Service
+from tests import plain
 from tests.contract.client import Api
 from tests.contract.ordering import PRICE
 from tests.polling import until
@@ -155,9 +156,7 @@ def _abandon(line: Line, place: Place) -> None:
         for name, value in signer.headers_for(Service("gateway"), "POST", OUTCOMES.encode()):
             headers[name.decode()] = value.decode()
         try:
-            answer = httpx.post(
-                line.running.service_urls["order"] + OUTCOMES, content=body, headers=headers, trust_env=False
-            )
+            answer = plain.post(line.running.service_urls["order"] + OUTCOMES, content=body, headers=headers)
         except httpx.TransportError:
             return False
         assert answer.status_code in (200, 503), answer.text

@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from common.identity import Caller, IdentitySigner, Service
+from tests import plain
 from tests.contract.client import outcome, refused
 from tests.contract.ordering import metric
 from tests.queue.line import Line
@@ -72,7 +73,7 @@ class Impostor:
 
 @pytest.fixture
 def impostor(line: Line) -> Iterator[Impostor]:
-    with httpx.Client(timeout=20, trust_env=False) as http:
+    with plain.Client(timeout=20) as http:
         yield Impostor(line, http)
 
 

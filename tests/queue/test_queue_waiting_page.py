@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import plain
 from tests.contract.chromium import browsing, executable
 from tests.contract.ordering import BOOKINGS
 from tests.polling import until
@@ -22,7 +23,7 @@ in_a_browser = pytest.mark.skipif(executable() is None, reason="this machine has
 def page(line: Line, language: str, **cookies: str) -> httpx.Response:
     url = line.running.gateway_url + "/waiting-queue"
     headers = {"accept-language": language}
-    return httpx.get(url, headers=headers, cookies=cookies, follow_redirects=True, trust_env=False)
+    return plain.get(url, headers=headers, cookies=cookies, follow_redirects=True)
 
 
 @pytest.mark.parametrize(("language", "words"), [("ko", "대기표가 없습니다"), ("en", "You have no ticket here")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from harness.launch import Secrets, launch
@@ -12,6 +11,7 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, create_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.conftest import STAGES
 from tests.contract.making import making
 from tests.contract.ordering import shopping
@@ -43,7 +43,7 @@ def floor(scaled_stage: Stage, supervisor: Supervisor, tmp_path_factory: pytest.
                 secrets=Secrets(),
                 log_folder=logs,
             ) as running,
-            httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+            plain.Client(base_url=running.gateway_url, timeout=30) as client,
             making(running, client) as maker,
             shopping(maker) as shop,
         ):

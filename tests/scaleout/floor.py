@@ -16,6 +16,7 @@ from common.identity import Role
 from harness.launch import RunningStage
 from harness.provision import Component
 from harness.supervise import ManagedProcess
+from tests import plain
 from tests.contract.client import Api
 from tests.contract.making import SCHEDULES, SEATS
 from tests.contract.ordering import BOOKINGS, Shop
@@ -97,7 +98,7 @@ class Floor:
 
     def requests_at(self, name: str) -> float:
         """How many requests that instance has answered so far."""
-        lines = httpx.get(f"{self.url(name)}/metrics", trust_env=False).text.splitlines()
+        lines = plain.get(f"{self.url(name)}/metrics").text.splitlines()
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("http_request_seconds_count{"))
 
     def restart_redis(self) -> None:
@@ -124,7 +125,7 @@ class Floor:
 
     def _ask(self, crowd: Crowd, stop: threading.Event, number: int) -> None:
         buyer, schedule = self.shop.make.person(), self.shop.schedule["id"]
-        with httpx.Client(base_url=self.running.gateway_url, timeout=30, trust_env=False) as client:
+        with plain.Client(base_url=self.running.gateway_url, timeout=30) as client:
             while not stop.is_set():
                 kind = len(crowd.asked) + number
                 method, path, body = (

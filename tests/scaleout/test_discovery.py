@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-import httpx
 import pytest
 
+from tests import plain
 from tests.polling import until
 from tests.scaleout.floor import INSTANCES, Floor
 
@@ -98,9 +98,9 @@ def test_instances_come_back_into_an_emptied_registry(floor: Floor) -> None:
 
 def test_only_managers_see_the_instances(floor: Floor) -> None:
     url = floor.running.gateway_url + INSTANCES
-    assert httpx.get(url).status_code == 401
+    assert plain.get(url).status_code == 401
     buyer = floor.shop.make.person()
-    answer = httpx.get(url, headers={"Authorization": f"Bearer {buyer.token}"})
+    answer = plain.get(url, headers={"Authorization": f"Bearer {buyer.token}"})
     assert (answer.status_code, answer.json()["code"]) == (403, 1000)
     listed = floor.manager().get(INSTANCES)
     assert {one["service"] for one in listed} == {"user-service", "concert-service", "order-service"}
@@ -115,7 +115,7 @@ def test_only_managers_see_the_instances(floor: Floor) -> None:
 def test_the_page_is_open_to_all_shows_nothing_by_itself_and_loads_nothing(
     floor: Floor, language: str, word: str
 ) -> None:
-    answer = httpx.get(floor.running.gateway_url + "/monitor", headers={"Accept-Language": language})
+    answer = plain.get(floor.running.gateway_url + "/monitor", headers={"Accept-Language": language})
     assert answer.status_code == 200
     assert f"<h1>{word}</h1>" in answer.text
     assert "127.0.0.1" not in answer.text

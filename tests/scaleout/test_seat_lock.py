@@ -18,6 +18,7 @@ from harness.launch.environment import DATABASES
 from harness.provision import Component, create_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 from tests.conftest import STAGES
 from tests.contract.making import making
 from tests.contract.ordering import shopping
@@ -61,7 +62,7 @@ def office(
                 log_folder=folder / "logs",
                 overrides=OVERRIDES,
             ) as running,
-            httpx.Client(base_url=running.gateway_url, timeout=30, trust_env=False) as client,
+            plain.Client(base_url=running.gateway_url, timeout=30) as client,
             ThreadPoolExecutor(32) as threads,
             making(running, client) as maker,
             shopping(maker) as shop,

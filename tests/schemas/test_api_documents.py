@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import jsonschema_rs
 import pytest
 
@@ -13,6 +12,7 @@ from common.identity import IdentitySigner, Service
 from common.openapi import INTERNAL
 from harness.documents.api import operations
 from harness.launch.environment import DATABASES
+from tests import plain
 from tests.conftest import STAGES
 from tests.contract.direct import Services
 from tests.schemas.documents import DOCUMENTS
@@ -68,7 +68,7 @@ def test_clients_see_every_call_but_those_between_services() -> None:
 @pytest.mark.parametrize("package", DATABASES)
 def test_the_service_serves_what_is_exported(package: str, theatre: Theatre) -> None:
     """The last stage's document is exported; an earlier one may lack calls, and has no others."""
-    with httpx.Client(trust_env=False) as client:
+    with plain.Client() as client:
         services = Services(client, theatre.platform.service_urls, IdentitySigner(theatre.platform.secrets.identity))
         served = services.ask(package, "GET", "/openapi.json", caller=Service("tests")).json()
     exported = DOCUMENTS[package]

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, MetaData, Table, create_engine, text
 from common.identity import Role, User
 from harness.launch import RunningStage
 from payment_simulator.checkout_key import payment_key_for
+from tests import plain
 from tests.contract.making import Maker, making
 from tests.contract.ordering import BOOKINGS, COMPLETE, PRICE, Shop
 
@@ -87,11 +88,9 @@ class Theatre:
 @contextmanager
 def opened(platform: RunningStage) -> Iterator[Theatre]:
     """A theatre on a stage whose databases are empty."""
-    provider = httpx.Client(
-        base_url=platform.service_urls["payment"], auth=(platform.secrets.payment, ""), timeout=20, trust_env=False
-    )
+    provider = plain.Client(base_url=platform.service_urls["payment"], auth=(platform.secrets.payment, ""), timeout=20)
     with ExitStack() as stack:
-        gateway = stack.enter_context(httpx.Client(base_url=platform.gateway_url, timeout=20, trust_env=False))
+        gateway = stack.enter_context(plain.Client(base_url=platform.gateway_url, timeout=20))
         make = stack.enter_context(making(platform, gateway))
         connections = {
             package: stack.enter_context(create_engine(url.replace("://", "+psycopg://", 1)).connect())

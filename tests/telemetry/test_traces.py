@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -18,6 +17,7 @@ from harness.launch import Secrets, launch
 from harness.provision import Component, Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
 
 
 class Collector(ThreadingHTTPServer):
@@ -76,7 +76,7 @@ def test_one_request_is_one_trace(
     with launch(
         stage, infrastructure, supervisor, database_urls=databases, secrets=secrets, log_folder=tmp_path
     ) as running:
-        answer = httpx.get(
+        answer = plain.get(
             f"{running.gateway_url}/concert-service/concerts", headers={"Authorization": f"Bearer {token}"}
         )
         assert answer.status_code == 200

@@ -9,12 +9,12 @@ from common.errors import InvalidInput, ServiceUnavailable
 from common.identity import IdentitySigner, User
 from gateway import headers
 from gateway.body import SMALL_BYTES, RequestBody
-from gateway.disconnect import DisconnectWatch
 from gateway.exchange import Exchange
 from gateway.metrics import UPSTREAM_FAILURES
 from gateway.routes import Route
 from gateway.settings import GatewaySettings
 from gateway.upstream import Body, UpstreamClient
+from gateway.watch import Watch, Watches
 
 
 class AnswerCutError(Exception):
@@ -28,6 +28,7 @@ class Proxy:
         self._client = client
         self._signer = signer
         self._settings = settings
+        self._watches = Watches(settings.answer_seconds)
 
     async def forward(self, exchange: Exchange, route: Route, user: User | None, body: RequestBody) -> None:
         """Sends the request on, with its ``body`` read or not, and the answer back.
@@ -43,15 +44,18 @@ class Proxy:
         small = await body.read(self._settings.answer_seconds) if body.is_small else None
         # Behind the upload, however slow: a signature holds for a minute.
         request_headers = self._headers(exchange, target, user)
-        with DisconnectWatch(exchange, self._client.loop) as watch:
-            if body.is_small:
-                watch.begin()
-            content: Body = small if body.is_small else body.stream(watch.begin)
-            response = await self._ask(exchange, route, target, request_headers, body, content)
-            try:
-                await _pass_on(exchange, route, response)
-            finally:
-                response.close()
+        try:
+            with Watch(exchange, self._watches) as watch:
+                if body.is_small:
+                    watch.body_was_read()
+                content: Body = small if body.is_small else body.stream(watch.body_was_read)
+                response = await self._ask(exchange, route, target, request_headers, body, content)
+                try:
+                    await _pass_on(exchange, route, response)
+                finally:
+                    response.close()
+        except TimeoutError as slow:
+            raise (_cut if exchange.status else _unavailable)(route, slow) from slow
 
     def _headers(self, exchange: Exchange, target: bytes, user: User | None) -> list[tuple[str, str]]:
         fields = headers.from_client(exchange.headers)
@@ -78,7 +82,7 @@ class Proxy:
             return await self._client.send(
                 route.service, exchange.method, target, request_headers, content, body.streamed_length
             )
-        except (aiohttp.ClientError, TimeoutError) as problem:
+        except aiohttp.ClientError as problem:
             if body.problem is not None:
                 raise body.problem from problem
             raise _unavailable(route, problem) from problem
@@ -105,16 +109,20 @@ async def _pass_on(exchange: Exchange, route: Route, response: aiohttp.ClientRes
             content = await response.read()
             await exchange.respond(response.status, answer_headers, content)
             return
-    except (aiohttp.ClientError, TimeoutError) as problem:
+    except aiohttp.ClientError as problem:
         raise _unavailable(route, problem) from problem
     await exchange.start(response.status, answer_headers)
     try:
         async for chunk in response.content.iter_any():
             await exchange.send(chunk, more=True)
-    except (aiohttp.ClientError, TimeoutError) as problem:
-        UPSTREAM_FAILURES.labels(route.service, "broken answer").inc()
-        raise AnswerCutError(f"{route.service}: {type(problem).__name__}") from problem
+    except aiohttp.ClientError as problem:
+        raise _cut(route, problem) from problem
     await exchange.send(b"", more=False)
+
+
+def _cut(route: Route, problem: Exception) -> AnswerCutError:
+    UPSTREAM_FAILURES.labels(route.service, "broken answer").inc()
+    return AnswerCutError(f"{route.service}: {type(problem).__name__}")
 
 
 def _unavailable(route: Route, problem: Exception) -> ServiceUnavailable:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import select
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -36,14 +34,9 @@ class ConnectionBroken(aiohttp.ClientConnectionError):
 class UpstreamClient:
     """Sends requests to the services.
 
-    Requests over ``connections_per_service`` wait for a connection in order of arrival, as long as their time-out
-    lets them: the line is in front of the service, where waiting costs nothing but memory.
-
-    Attributes:
-        loop: the event loop that the client was opened on.
+    Requests over ``connections_per_service`` wait for a connection in order of arrival, until whoever sends them gives
+    them up: the line is in front of the service, where waiting costs nothing but memory.
     """
-
-    loop: asyncio.AbstractEventLoop
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
@@ -53,7 +46,6 @@ class UpstreamClient:
 
     async def open(self) -> None:
         """Must run on the event loop that will use the client."""
-        self.loop = asyncio.get_running_loop()
         limit = self._settings.connections_per_service
         self._pooled = self._session(
             _LiveConnector(limit=0, limit_per_host=limit, keepalive_timeout=self._settings.idle_connection_seconds)
@@ -86,7 +78,6 @@ class UpstreamClient:
 
         Raises:
             aiohttp.ClientError: no connection, a broken one, or an answer that is not HTTP.
-            TimeoutError: no connection was free, or no answer came, in time.
         """
         if self._pooled is None or self._fresh is None:
             raise RuntimeError("UpstreamClient.open() was not awaited")
@@ -94,23 +85,17 @@ class UpstreamClient:
         options: dict[str, Any] = {"data": body, "middlewares": (_Attempt(headers),), "allow_redirects": False}
         if length is not None:
             options["headers"] = {hdrs.CONTENT_LENGTH: str(length)}
-        started = time.monotonic()
         try:
             return await self._pooled.request(method, url, **options)
         except ConnectionBroken:
             if method not in IDEMPOTENT or not (body is None or isinstance(body, bytes)):
                 raise
-        left = self._timeout(self._settings.answer_seconds - (time.monotonic() - started))
-        return await self._fresh.request(method, url, **options, timeout=left)
-
-    def _timeout(self, seconds: float) -> ClientTimeout:
-        # aiohttp takes 0 for "no limit".
-        return ClientTimeout(total=max(seconds, 0.001), sock_connect=self._settings.connect_seconds)
+        return await self._fresh.request(method, url, **options)
 
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=self._timeout(self._settings.answer_seconds),
+            timeout=ClientTimeout(sock_connect=self._settings.connect_seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,
