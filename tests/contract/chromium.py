@@ -26,6 +26,14 @@ def executable() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+# What DevTools says to a command that another page came in between.
+_REPLACED = ("Inspected target navigated or closed", "Cannot find context with specified id")
+
+
+class PageReplacedError(Exception):
+    """The page went away while it was asked something."""
+
+
 class Tab:
     """One page; what it requested and what it complained of is kept."""
 
@@ -51,6 +59,8 @@ class Tab:
         self._answers[self._calls] = answer
         await self._socket.send_json({"id": self._calls, "method": method, "params": parameters})
         said = await asyncio.wait_for(answer, WAIT_SECONDS)
+        if said.get("error", {}).get("message") in _REPLACED:
+            raise PageReplacedError
         assert "error" not in said, (method, said)
         result: dict[str, Any] = said["result"]
         return result
@@ -68,12 +78,18 @@ class Tab:
     async def until(self, expression: str) -> None:
         """Waits until a JavaScript expression is true; the page may be replaced meanwhile."""
         deadline = time.monotonic() + WAIT_SECONDS
-        while not await self.value(f"Boolean({expression})"):
+        while not await self._holds(expression):
             assert time.monotonic() < deadline, (
                 expression,
                 await self.value("location.href + document.body.innerText"),
             )
             await asyncio.sleep(0.05)
+
+    async def _holds(self, expression: str) -> bool:
+        try:
+            return bool(await self.value(f"Boolean({expression})"))
+        except PageReplacedError:
+            return False
 
     @property
     def requested(self) -> list[str]:

@@ -9,8 +9,8 @@ from types import TracebackType
 from gateway.body import ClientGoneError
 from gateway.exchange import Exchange
 
-# Most answers are there before the first look. Timers for each request, and a task to see its client leave, would cost
-# it 25 µs; that aiohttp keeps the time, 10 more.
+# Most answers are there before the first look; timers for each request, or a task to see its client leave, are dear
+# (docs/decisions/0002-gateway-raw-asgi-aiohttp.md).
 PERIOD_SECONDS = 0.1
 
 

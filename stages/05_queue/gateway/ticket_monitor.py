@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -15,10 +14,10 @@ from common.wire import ok_bytes
 from gateway.admission import Admission
 from gateway.authentication import TokenVerifier
 from gateway.desk import TicketStatus
-from gateway.disconnect import DisconnectWatch
 from gateway.exchange import Exchange
 from gateway.limit import Limit
 from gateway.tickets import Ticket
+from gateway.watch import Watch, Watches
 
 REFUSED = Counter("gateway_refused_tickets", "Tickets and cookies that were not believed.", ["reason"])
 
@@ -40,6 +39,7 @@ class TicketMonitor:
         self._tokens = tokens
         self._office, self._line, self._desk = admission.office, admission.line, admission.desk
         self._limits, self._streams = admission.limits, Limit("stream", MOST_STREAMS, MOST_STREAMS)
+        self._watches = Watches(float("inf"))  # a stream takes as long as the line
         stands = admission.line.stands
         # Plain text, as the original's.
         self._texts: dict[str, Callable[[Exchange, str], str]] = {
@@ -123,8 +123,8 @@ class TicketMonitor:
         try:
             status = await self._desk.status(ticket)
             await exchange.start(200, [(b"content-type", b"text/event-stream"), _NO_STORE])
-            with DisconnectWatch(exchange, asyncio.get_running_loop()) as watch:
-                watch.begin()
+            with Watch(exchange, self._watches) as watch:
+                watch.body_was_read()
                 with suppress(TicketNotFound):  # forgotten meanwhile; who comes back is told so
                     await self._send_until_ended(exchange, ticket, status, last)
                 await exchange.send(b"", more=False)
