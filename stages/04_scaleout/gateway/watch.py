@@ -28,6 +28,9 @@ class Watches:
         """The event loop of all requests; to ask for the running one costs a system call in Python 3.11."""
         return asyncio.get_running_loop()
 
+    def __len__(self) -> int:
+        return len(self._watches)
+
     def add(self, watch: Watch) -> None:
         self._watches.add(watch)
         if self._timer is None:
