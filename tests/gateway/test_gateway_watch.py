@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from gateway.body import ClientGoneError
 from gateway.exchange import Exchange
-from gateway.watch import PERIOD_SECONDS, Watch, Watches
+from gateway.watch import PATIENCE_SECONDS, PERIOD_SECONDS, Watch, Watches
 
 AGES = 60.0
 
@@ -36,7 +36,7 @@ def test_what_is_done_in_time_is_left_alone() -> None:
         watches = Watches(AGES)
         with Watch(an_exchange({"type": "http.request"}), watches) as watch:
             watch.body_was_read()
-            await asyncio.sleep(3 * PERIOD_SECONDS)
+            await asyncio.sleep(PATIENCE_SECONDS + 3 * PERIOD_SECONDS)
         return len(watches)
 
     assert asyncio.run(work()) == 0
@@ -67,7 +67,7 @@ def test_who_still_reads_the_body_sees_for_itself_that_the_client_has_gone() -> 
     async def work() -> Message:
         exchange = an_exchange({"type": "http.disconnect"})
         with Watch(exchange, Watches(AGES)):
-            await asyncio.sleep(3 * PERIOD_SECONDS)
+            await asyncio.sleep(PATIENCE_SECONDS + 3 * PERIOD_SECONDS)
             return await exchange.receive()
 
     assert asyncio.run(work()) == {"type": "http.disconnect"}

@@ -9,9 +9,9 @@ from types import TracebackType
 from gateway.body import ClientGoneError
 from gateway.exchange import Exchange
 
-# Most answers are there before the first look; timers for each request, or a task to see its client leave, are dear
-# (docs/decisions/0002-gateway-raw-asgi-aiohttp.md).
-PERIOD_SECONDS = 0.1
+# Timers for each request are dear, and so is a task to see its client leave: most answers are there before that would be
+# worth one, under load too (docs/decisions/0002-gateway-raw-asgi-aiohttp.md).
+PERIOD_SECONDS, PATIENCE_SECONDS = 0.1, 1.0
 
 
 class Watches:
@@ -97,7 +97,7 @@ class Watch:
             self._give_up(self._reason)
         elif waited > self._watches.seconds:
             self._give_up(TimeoutError)
-        elif self._was_read and self._reader is None and waited > PERIOD_SECONDS:
+        elif self._was_read and self._reader is None and waited > PATIENCE_SECONDS:
             self._reader = self._watches.loop.create_task(self._read())
 
     async def _read(self) -> None:
