@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import NodeNotReadyError
 
 Result = TypeVar("Result")
 
@@ -43,7 +44,7 @@ class Broker:
                         self.prefix + topic, value, b"test", headers=list((headers or {}).items())
                     )
 
-        _run(work())
+        _run(work)
 
     def messages(self, topic: str, since: Mapping[int, int] | None = None) -> list[Message]:
         """What the topic holds from those offsets on (partition to offset), each partition in its order."""
@@ -59,7 +60,7 @@ class Broker:
                         found += [_message(record) for record in records]
                 return sorted(found, key=lambda one: (one.partition, one.offset))
 
-        return _run(work())
+        return _run(work)
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition to the offset behind its last message; empty ones are left out."""
@@ -69,7 +70,7 @@ class Broker:
                 ends = await consumer.end_offsets(list(consumer.assignment()))
                 return {partition.partition: end for partition, end in ends.items() if end}
 
-        return _run(work())
+        return _run(work)
 
     def committed(self, group: str) -> dict[int, int]:
         """Partition to the offset before which the group has finished everything."""
@@ -83,7 +84,7 @@ class Broker:
                 await admin.close()
             return {partition.partition: at.offset for partition, at in offsets.items() if at.offset > 0}
 
-        return _run(work())
+        return _run(work)
 
     def members(self, group: str) -> int:
         """How many consumers share the group's partitions."""
@@ -98,7 +99,7 @@ class Broker:
             ((_, _, state, _, _, members, *_),) = answer.groups
             return len(members) if state == "Stable" else 0
 
-        return _run(work())
+        return _run(work)
 
     def _reading(self, topic: str) -> AIOKafkaConsumer:
         # Of no group: it is given all of the topic's partitions when it starts.
@@ -109,8 +110,13 @@ def _message(record: Any) -> Message:
     return Message(record.partition, record.offset, record.key, record.value, dict(record.headers))
 
 
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
+def _run(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     async def bounded() -> Result:
-        return await asyncio.wait_for(work, _SECONDS)
+        async with asyncio.timeout(_SECONDS):
+            while True:
+                try:
+                    return await work()
+                except NodeNotReadyError:  # it has been paused or killed, and has only just come back
+                    await asyncio.sleep(0.1)
 
     return asyncio.run(bounded())

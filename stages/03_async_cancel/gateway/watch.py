@@ -9,7 +9,7 @@ from types import TracebackType
 from gateway.body import ClientGoneError
 from gateway.exchange import Exchange
 
-# Timers for each request are dear, and so is a task to see its client leave: most answers are there before that would be
+# Timers for each request are dear, and so is a task to see its client leave: most answers are there before it would be
 # worth one, under load too (docs/decisions/0002-gateway-raw-asgi-aiohttp.md).
 PERIOD_SECONDS, PATIENCE_SECONDS = 0.1, 1.0
 
