@@ -1,8 +1,8 @@
 """The stage that a folder's tests take, and a running one.
 
 A folder's ``conftest.py`` imports what it uses of these. A fixture of package scope lives as long as the tests of the
-folder that it is defined in, or imported into: a stage that is left running costs the tests of the next folder a
-quarter of the machine.
+folder that it is defined in, or imported into: stages and servers that were left running until the end took half a
+core from the tests of other folders.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import pytest
 
 from harness.run import cache
 from harness.sample.scrape import Reading, increase, label_values, total
-from tests.harness.test_cells import cell
+from tests.harness.cells import cell
 
 
 def reading(name: str, process: str = "concert", **labels: str) -> Reading:
