@@ -72,13 +72,20 @@ class Api:
         return self.user.user_id
 
     def send(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | Mapping[bytes, bytes] | None = None,
+        **request: Any,
     ) -> httpx.Response:
         """The answer, whatever it is; ``request`` as httpx takes it (``json``, ``params``, ``content``).
 
         A request that was queued is answered, as its sender sees it, by what its ticket ends in.
         """
-        answer = self.http.request(method, path, headers={**self._bearer, **(headers or {})}, **request)
+        sent = httpx.Headers(self._bearer)
+        sent.update(headers)
+        answer = self.http.request(method, path, headers=sent, **request)
         if self.follows_tickets and answer.status_code == 202 and "x-random-uuid" in answer.headers:
             return self._end_of(answer)
         return answer

@@ -203,8 +203,8 @@ def test_a_key_is_1_to_255_characters(key: str, shop: Shop, buyer: Api) -> None:
 @pytest.mark.parametrize("key", ["x", "y" * 255, "a b", "' OR 1=1 --", "%00", '{"a": "é"}'])
 def test_a_key_may_be_anything_else(key: str, shop: Shop, buyer: Api) -> None:
     body = shop.request(buyer, shop.seats())
-    headers = {b"Authorization": f"Bearer {buyer.token}".encode(), b"Idempotency-Key": key.encode()}
-    first, second = (buyer.http.post(BOOKINGS, json=body, headers=headers) for _ in range(2))
+    headers = {b"Idempotency-Key": key.encode()}
+    first, second = (buyer.send("POST", BOOKINGS, json=body, headers=headers) for _ in range(2))
     assert len(succeeded(first)) == 1
     assert same(first, second)
 

@@ -47,4 +47,3 @@ def test_each_process_is_killed_while_people_come(ground: Ground) -> None:
     tickets = [attempt.ticket for attempt in cell.state.attempts if attempt.ticket is not None]
     assert len(tickets) > 20, "nobody waited"
     assert {ticket.state for ticket in tickets} == {"DONE"}
-    assert cell.result.load.succeeded + len(tickets) > 100
