@@ -20,6 +20,7 @@ from tests.contract.client import Api
 from tests.contract.direct import Services
 from tests.contract.ordering import Shop, metric
 from tests.polling import until
+from tests.scaleout.floor import BOTH
 
 LEASE_SECONDS = 2.0
 WAIT_SECONDS = 10.0
@@ -38,11 +39,11 @@ class BoxOffice:
 
     @property
     def processes(self) -> Sequence[ManagedProcess]:
-        return self.shop.platform.processes["order"]
+        return [self.shop.platform.process_of(name) for name in BOTH]
 
     @property
     def urls(self) -> list[str]:
-        return [f"http://127.0.0.1:{port}" for port in self.shop.platform.ports["order"]]
+        return [f"http://127.0.0.1:{port}" for port in self.shop.platform.ports["order"][: len(BOTH)]]
 
     def book(self, instance: int, buyer: Api, seats: Sequence[str], key: str = "") -> httpx.Response:
         """The answer of one of the instances.

@@ -23,7 +23,12 @@ from tests.contract.ordering import BOOKINGS, Shop
 from tests.polling import until
 
 INSTANCES = "/monitor/instances"
+BOTH = ("order", "order#2")
+"""The instances that sell from the beginning to the end; others come and go."""
+
 _CLIENTS = 8
+# So that a crowd that waits for something leaves both cores to what it waits for.
+_PAUSE_SECONDS = 0.03
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,7 @@ class Floor:
     def _ask(self, crowd: Crowd, stop: threading.Event, number: int) -> None:
         buyer, schedule = self.shop.make.person(), self.shop.schedule["id"]
         with plain.Client(base_url=self.running.gateway_url, timeout=30) as client:
-            while not stop.is_set():
+            while not stop.wait(_PAUSE_SECONDS):
                 kind = len(crowd.asked) + number
                 method, path, body = (
                     ("POST", BOOKINGS, self.shop.request(buyer, self.shop.seats())),

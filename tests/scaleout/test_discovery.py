@@ -8,9 +8,8 @@ import pytest
 
 from tests import plain
 from tests.polling import until
-from tests.scaleout.floor import INSTANCES, Floor
+from tests.scaleout.floor import BOTH, INSTANCES, Floor
 
-BOTH = ("order", "order#2")
 NOTICED_SECONDS = 1.0
 # A lease of three seconds, and the half second within which the gateway looks.
 LEASE_OVER_SECONDS = 5.0

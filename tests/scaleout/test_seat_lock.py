@@ -13,61 +13,24 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from harness.launch import Secrets, launch
-from harness.launch.environment import DATABASES
-from harness.provision import Component, create_database, provision
 from harness.stages.manifest import Stage
-from harness.supervise import Supervisor
 from tests import plain
-from tests.conftest import STAGES
-from tests.contract.making import making
-from tests.contract.ordering import shopping
+from tests.contract.ordering import Shop
 from tests.contract.test_bookings_race import rush
 from tests.polling import until
-from tests.scaleout.box_office import BUSY, LEASE_SECONDS, OVERRIDES, TAKEN, WON, BoxOffice, said
-
-LOCKED = [
-    stage
-    for stage in STAGES
-    if (stage.folder / "order" / "seat_lock.py").exists() and "dispatcher" not in stage.workers
-]
+from tests.scaleout.box_office import BUSY, LEASE_SECONDS, TAKEN, WON, BoxOffice, said
 
 BUYERS = 1_000
 STALL_SECONDS = 3.0
 
 
-@pytest.fixture(scope="module", params=LOCKED, ids=lambda stage: stage.id)
-def locked_stage(request: pytest.FixtureRequest) -> Stage:
-    """Each stage whose seats have locks, with two instances that share them."""
-    chosen: Stage = request.param
-    assert chosen.services["order"].replicas >= 2
-    return chosen
-
-
 @pytest.fixture(scope="module")
-def office(
-    locked_stage: Stage, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[BoxOffice]:
-    """On servers of its own: Redis is killed here."""
-    folder = tmp_path_factory.mktemp(f"seat-lock-{locked_stage.id}")
-    with provision("embedded", supervisor, log_folder=folder / "servers", report=print) as servers:
-        servers.ensure(Component.POSTGRES, *(Component(name) for name in locked_stage.infrastructure))
-        with (
-            launch(
-                locked_stage,
-                servers,
-                supervisor,
-                database_urls={package: create_database(servers, name) for package, name in DATABASES.items()},
-                secrets=Secrets(),
-                log_folder=folder / "logs",
-                overrides=OVERRIDES,
-            ) as running,
-            plain.Client(base_url=running.gateway_url, timeout=30) as client,
-            ThreadPoolExecutor(32) as threads,
-            making(running, client) as maker,
-            shopping(maker) as shop,
-        ):
-            yield BoxOffice(shop, client, threads)
+def office(scaled_stage: Stage, shop: Shop) -> Iterator[BoxOffice]:
+    """The locks came with the instances: who has the one has the other."""
+    assert scaled_stage.services["order"].replicas >= 2
+    assert (scaled_stage.folder / "order" / "seat_lock.py").exists()
+    with plain.Client(timeout=30) as client, ThreadPoolExecutor(32) as threads:
+        yield BoxOffice(shop, client, threads)
 
 
 def test_of_a_thousand_buyers_one_wins_and_everybody_else_is_told(office: BoxOffice) -> None:
