@@ -28,8 +28,9 @@ from tests.queue.stage_code import stage_module
 
 ADMISSIONS, GROUP = "admissions", "dispatch"
 
-# Records that are dispatched at once in these tests (conftest.OVERRIDES).
-WINDOW = 40
+# In these tests (conftest.OVERRIDES): records that are dispatched at once, bookings and reads that each gateway lets
+# pass at once, and seconds after which an owner who has not been seen is given up: more than a test may take.
+WINDOW, LIMIT, READ_LIMIT, ABANDONED_AFTER = 40, 4, 20, 600
 
 
 @dataclass(frozen=True)

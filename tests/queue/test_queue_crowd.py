@@ -7,36 +7,20 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
 import httpx
-import pytest
 import redis
 
-from harness.provision import Infrastructure
-from harness.stages.manifest import Stage
-from harness.supervise import Supervisor
 from tests import plain
 from tests.contract.client import Api
-from tests.contract.making import making
-from tests.contract.ordering import BOOKINGS, PAYMENTS, PRICE, metric, shopping
-from tests.own_stage import own_stage
+from tests.contract.ordering import BOOKINGS, PAYMENTS, PRICE, metric
 from tests.polling import until
-from tests.queue.line import WINDOW, Line
+from tests.queue.line import ABANDONED_AFTER, LIMIT, READ_LIMIT, WINDOW, Line
 
 CLIENTS, SECONDS = 1_000, 4.0
-
-OVERRIDES = {
-    # A thousand come at once, other tests run beside them, and Kafka's answer is not what is asked about.
-    "GATEWAY_KAFKA_SECONDS": "3",
-    "GATEWAY_LIMIT_AT_MOST": "4",
-    "GATEWAY_LIMIT_AT_LEAST": "4",
-    "GATEWAY_QUEUE_WINDOW": "40",
-    "GATEWAY_ABANDON_AFTER_SECONDS": "60",
-    "GATEWAY_READ_LIMIT": "8",
-}
 
 
 class Came(NamedTuple):
@@ -49,21 +33,6 @@ class Came(NamedTuple):
     code: int
     data: Any
     retry_after: int
-
-
-@pytest.fixture(scope="module")
-def crowd(
-    queue_stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Line]:
-    """A stage with two gateways, where more than a few at once wait."""
-    stage = queue_stage.with_replicas({"gateway": 2, "concert": 1, "order": 1})
-    with (
-        own_stage("crowd", stage, servers, supervisor, tmp_path_factory, OVERRIDES) as running,
-        plain.Client(base_url=running.gateway_url, timeout=30) as client,
-        making(running, client) as maker,
-        shopping(maker) as shop,
-    ):
-        yield Line(shop)
 
 
 def _gateways(line: Line) -> list[str]:
@@ -91,25 +60,25 @@ async def _come(
         return await asyncio.gather(*asking)
 
 
-def test_a_thousand_clients_at_two_gateways_are_served_in_their_order(crowd: Line) -> None:
-    show = crowd.shop.make.schedule(crowd.shop.make.concert(price=PRICE), crowd.shop.make.venue(row=40, col=25))
-    buyers = [crowd.shop.make.person() for _ in range(CLIENTS)]
+def test_a_thousand_clients_at_two_gateways_are_served_in_their_order(line: Line) -> None:
+    show = line.shop.make.schedule(line.shop.make.concert(price=PRICE), line.shop.make.venue(row=40, col=25))
+    buyers = [line.shop.make.person() for _ in range(CLIENTS)]
     bodies = [
         {"scheduleId": show["id"], "userId": buyer.user_id, "price": PRICE, "seat": [f"{1 + n // 25} {1 + n % 25}"]}
         for n, buyer in enumerate(buyers)
     ]
-    came = asyncio.run(_come(crowd, buyers, bodies))
+    came = asyncio.run(_come(line, buyers, bodies))
     assert {one.status for one in came} <= {200, 202}
     queued = sorted((one for one in came if one.status == 202), key=lambda one: int(one.data["ticketNumber"]))
     passed = [one for one in came if one.status == 200]
     assert len(queued) > CLIENTS // 10, "there was no crowd"
     assert len({one.data["ticketNumber"] for one in queued}) == len(queued)
-    assert until(crowd.finished, 60)
-    rows = crowd.shop.make.rows(
+    assert until(line.finished, 60)
+    rows = line.shop.make.rows(
         "order", "SELECT user_id, extract(epoch FROM finished_at)::float8 AS at FROM tickets WHERE status = 'DONE'"
     )
     finished = {row["user_id"]: row["at"] for row in rows}
-    rows = crowd.shop.make.rows(
+    rows = line.shop.make.rows(
         "order",
         "SELECT user_id, id, extract(epoch FROM created_at)::float8 AS at FROM bookings WHERE schedule_id = %s",
         show["id"],
@@ -127,60 +96,60 @@ def test_a_thousand_clients_at_two_gateways_are_served_in_their_order(crowd: Lin
                 assert finished[earlier.user.user_id] <= booked[one.user.user_id][1]
 
 
-def test_a_gateway_that_comes_back_lets_nobody_pass_those_who_wait(crowd: Line) -> None:
-    assert until(crowd.is_calm)
-    users = [crowd.shop.make.person() for _ in range(8)]
-    with crowd.paused("dispatcher"):
-        crowd.join(*(crowd.wish(crowd.shop.seats(), user=users[0]) for _ in range(3 * WINDOW)))
-        gateway = crowd.process("gateway")
+def test_a_gateway_that_comes_back_lets_nobody_pass_those_who_wait(line: Line) -> None:
+    assert until(line.is_calm)
+    users = [line.shop.make.person() for _ in range(8)]
+    with line.paused("dispatcher"):
+        line.join(*(line.wish(line.shop.seats(), user=users[0]) for _ in range(3 * WINDOW)))
+        gateway = line.process("gateway")
         gateway.kill()
         gateway.respawn()
 
         def answers() -> bool:
             try:
-                return plain.get(crowd.running.gateway_url + "/health/live").status_code == 200
+                return plain.get(line.running.gateway_url + "/health/live").status_code == 200
             except httpx.TransportError:
                 return False
 
         assert until(answers)
-        came = asyncio.run(_come(crowd, users, [crowd.shop.request(one, crowd.shop.seats()) for one in users], 0.0))
+        came = asyncio.run(_come(line, users, [line.shop.request(one, line.shop.seats()) for one in users], 0.0))
         assert {one.status for one in came} == {202}
-    assert until(crowd.finished)
+    assert until(line.finished)
 
 
-def test_without_kafka_requests_pass_up_to_the_limit(crowd: Line) -> None:
-    assert until(crowd.is_calm)
-    users = [crowd.shop.make.person() for _ in range(20)]
-    bodies = [crowd.shop.request(one, crowd.shop.seats()) for one in users]
-    with crowd.paused("kafka"):
-        assert until(lambda: all(metric(url, "gateway_line_up") == 0 for url in _gateways(crowd)))
+def test_without_kafka_requests_pass_up_to_the_limit(line: Line) -> None:
+    assert until(line.is_calm)
+    users = [line.shop.make.person() for _ in range(20)]
+    bodies = [line.shop.request(one, line.shop.seats()) for one in users]
+    with line.paused("kafka"):
+        assert until(lambda: all(metric(url, "gateway_line_up") == 0 for url in _gateways(line)))
 
         def let_order_service_go_on() -> None:
             time.sleep(1)
-            crowd.process("order").resume()
+            line.process("order").resume()
 
-        crowd.process("order").pause()
+        line.process("order").pause()
         going_on = threading.Thread(target=let_order_service_go_on)
         going_on.start()
-        came = asyncio.run(_come(crowd, users, bodies, 0.0))
+        came = asyncio.run(_come(line, users, bodies, 0.0))
         going_on.join()
-    # Four at each of the two gateways, and nobody else: no ticket that leads nowhere.
-    assert Counter(one.status for one in came) == {200: 8, 503: 12}
+    # So many at each of the two gateways, and nobody else: no ticket that leads nowhere.
+    assert Counter(one.status for one in came) == {200: 2 * LIMIT, 503: len(users) - 2 * LIMIT}
     refused = [one for one in came if one.status == 503]
     assert {(one.code, one.retry_after >= 1) for one in refused} == {(5000, True)}
     assert max(one.told for one in refused) < min(one.told for one in came if one.status == 200)
-    assert until(crowd.is_calm, 40)
-    with crowd.paused("dispatcher"):
-        crowd.join(crowd.wish(crowd.shop.seats()))
-        request = crowd.shop.request(users[0], crowd.shop.seats())
+    assert until(line.is_calm, 40)
+    with line.paused("dispatcher"):
+        line.join(line.wish(line.shop.seats()))
+        request = line.shop.request(users[0], line.shop.seats())
         assert users[0].send("POST", BOOKINGS, json=request).status_code == 202, "the line is there again"
 
 
-def test_reads_have_a_limit_of_their_own(crowd: Line) -> None:
+def test_reads_have_a_limit_of_their_own(line: Line) -> None:
     """And who changes something is not kept from it by those who read."""
-    user = crowd.shop.make.person()
+    user = line.shop.make.person()
     headers = {"authorization": f"Bearer {user.token}"}
-    show = f"{crowd.running.gateway_url}/concert-service/schedules/{crowd.shop.schedule['id']}"
+    show = f"{line.running.gateway_url}/concert-service/schedules/{line.shop.schedule['id']}"
 
     async def crowd_in() -> list[tuple[int, str]]:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=headers) as session:
@@ -189,57 +158,57 @@ def test_reads_have_a_limit_of_their_own(crowd: Line) -> None:
                 async with session.get(show) as answer:
                     return answer.status, answer.headers.get("retry-after", "")
 
-            reading = [asyncio.create_task(read()) for _ in range(12)]
+            reading = [asyncio.create_task(read()) for _ in range(READ_LIMIT + 4)]
             await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
             body = {"userId": user.user_id, "bookingIds": [2**40]}
-            async with session.post(crowd.running.gateway_url + PAYMENTS, json=body) as answer:
+            async with session.post(line.running.gateway_url + PAYMENTS, json=body) as answer:
                 assert answer.status == 404
-            crowd.process("concert").resume()
+            line.process("concert").resume()
             return await asyncio.gather(*reading)
 
-    crowd.process("concert").pause()
+    line.process("concert").pause()
     try:
         told = asyncio.run(crowd_in())
     finally:
-        crowd.process("concert").resume()
-    assert Counter(status for status, _ in told) == {200: 8, 503: 4}
+        line.process("concert").resume()
+    assert Counter(status for status, _ in told) == {200: READ_LIMIT, 503: 4}
     assert all(int(again) >= 1 for status, again in told if status == 503)
 
 
-def test_overload_ends_and_does_not_flap(crowd: Line) -> None:
+def test_overload_ends_and_does_not_flap(line: Line) -> None:
     def changes(to: str) -> list[float]:
-        return [metric(url, f'gateway_overload_changes_total{{to="{to}"}}') for url in _gateways(crowd)]
+        return [metric(url, f'gateway_overload_changes_total{{to="{to}"}}') for url in _gateways(line)]
 
-    assert until(crowd.finished)
+    assert until(line.finished)
     assert until(lambda: changes("on") == changes("off"))
     before = changes("on")
-    buyers = [crowd.shop.make.person() for _ in range(200)]
-    bodies = [crowd.shop.request(buyer, crowd.shop.seats()) for buyer in buyers]
-    asyncio.run(_come(crowd, buyers, bodies))
+    buyers = [line.shop.make.person() for _ in range(200)]
+    bodies = [line.shop.request(buyer, line.shop.seats()) for buyer in buyers]
+    asyncio.run(_come(line, buyers, bodies))
     assert until(lambda: changes("on") == changes("off"))
     assert all(now - then <= SECONDS / 2 for now, then in zip(changes("on"), before, strict=True))
-    user = crowd.shop.make.person()
-    answer = user.send("POST", BOOKINGS, json=crowd.shop.request(user, crowd.shop.seats()))
+    user = line.shop.make.person()
+    answer = user.send("POST", BOOKINGS, json=line.shop.request(user, line.shop.seats()))
     assert answer.status_code == 200, answer.text
 
 
-def test_whose_owner_has_not_been_seen_for_long_is_skipped(crowd: Line) -> None:
-    assert until(crowd.finished)
-    here, gone = crowd.shop.make.person(), crowd.shop.make.person()
-    with crowd.paused("dispatcher"):
-        crowd.join(crowd.wish(crowd.shop.seats()))  # nobody has been seen at this one, so nobody is missed
+def test_whose_owner_has_not_been_seen_for_long_is_skipped(line: Line) -> None:
+    assert until(line.finished)
+    here, gone = line.shop.make.person(), line.shop.make.person()
+    with line.paused("dispatcher"):
+        line.join(line.wish(line.shop.seats()))  # nobody has been seen at this one, so nobody is missed
         tickets = {}
         for user in (here, gone):
-            request = crowd.shop.request(user, crowd.shop.seats())
+            request = line.shop.request(user, line.shop.seats())
             answer = user.send("POST", BOOKINGS, json=request)
             assert answer.status_code == 202, answer.text
             tickets[user] = answer.headers["location"]
-        name = f"{crowd.running.prefix}:seen:{tickets[gone].rpartition('/')[2]}"
-        with redis.Redis.from_url(crowd.running.infrastructure.redis_url) as server:
-            assert server.set(name, time.time() - 61, xx=True), "the note has another name"
-    assert until(crowd.finished)
+        name = f"{line.running.prefix}:seen:{tickets[gone].rpartition('/')[2]}"
+        with redis.Redis.from_url(line.running.infrastructure.redis_url) as server:
+            assert server.set(name, time.time() - ABANDONED_AFTER - 1, xx=True), "the note has another name"
+    assert until(line.finished)
     assert here.get(tickets[here])["status"] == "DONE"
     assert gone.get(tickets[gone])["status"] == "ABANDONED"
-    rows = crowd.shop.make.rows("order", "SELECT count(*) AS held FROM bookings WHERE user_id = %s", gone.user_id)
+    rows = line.shop.make.rows("order", "SELECT count(*) AS held FROM bookings WHERE user_id = %s", gone.user_id)
     assert rows[0]["held"] == 0
-    assert crowd.served(crowd.places[-1:])[0][0] == "DONE"
+    assert line.served(line.places[-1:])[0][0] == "DONE"
