@@ -8,7 +8,7 @@ import psutil
 import psycopg
 import pytest
 
-from harness.launch import Secrets, launch
+from harness.launch import RunningStage, Secrets, launch
 from harness.launch.environment import DATABASES
 from harness.provision import Component, Infrastructure, create_database, provision
 from harness.stages.manifest import Stage
@@ -22,10 +22,12 @@ from tests.own_stage import ONE_OF_EACH
 from tests.recoveries import TOLD
 from tests.stage_fixtures import stage as stage
 
-OVERRIDES = {"ORDER_PROVIDER_SECONDS": "1", "ORDER_SWEEP_SECONDS": "0.2"}
-
-# A fault finds refunds under way.
-LOADED = {"PAYMENT_LATENCY_MEDIAN_MS": "100", "ORDER_PROVIDER_SECONDS": "3", "ORDER_SWEEP_SECONDS": "0.2"}
+OVERRIDES = {
+    # A fault under load finds refunds under way; in a hall, the provider answers at once.
+    "PAYMENT_LATENCY_MEDIAN_MS": "100",
+    "ORDER_PROVIDER_SECONDS": "3",
+    "ORDER_SWEEP_SECONDS": "0.2",
+}
 
 # Trimmed while the tests run; that it is gone is looked at in the end.
 LITTER = """
@@ -45,28 +47,29 @@ def servers(supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) ->
         yield own
 
 
-@pytest.fixture(scope="module")
-def ground(
-    stage: Stage,
-    servers: Infrastructure,
-    supervisor: Supervisor,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Ground]:
-    """The stage once more, for the harness's load."""
+@pytest.fixture(scope="package")
+def running(
+    stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningStage]:
+    """The stage, for the harness's load (``ground``), and after it for all others (``hall``)."""
     servers.ensure(*(Component(name) for name in stage.infrastructure))
-    folder = tmp_path_factory.mktemp(f"async-load-{stage.id}")
+    names = {package: f"async_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
     with launch(
-        stage,
+        stage.with_replicas(ONE_OF_EACH),
         servers,
         supervisor,
-        database_urls={
-            package: create_database(servers, f"load_{stage.id[:2]}_{name}") for package, name in DATABASES.items()
-        },
+        database_urls={package: create_database(servers, name) for package, name in names.items()},
         secrets=Secrets(),
-        log_folder=folder / "logs",
-        overrides=LOADED,
+        log_folder=tmp_path_factory.mktemp(f"async-{stage.id}"),
+        overrides=OVERRIDES,
     ) as running:
-        yield Ground(running, folder)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ground(running: RunningStage, tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    """For cells of the harness. Each empties the databases: nobody may have a hall yet."""
+    return Ground(running, tmp_path_factory.mktemp("async-cells"))
 
 
 @pytest.fixture
@@ -95,27 +98,13 @@ def _story(cell: Struck) -> str:
 
 
 @pytest.fixture(scope="package")
-def hall(
-    stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Hall]:
-    """A show on sale on a stage of its own, whose provider answers at once."""
-    servers.ensure(*(Component(name) for name in stage.infrastructure))
-    logs = tmp_path_factory.mktemp(f"async-{stage.id}")
-    names = {package: f"async_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
+def hall(running: RunningStage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hall]:
+    """A show on sale, and a provider that answers at once."""
     with (
-        launch(
-            stage.with_replicas(ONE_OF_EACH),
-            servers,
-            supervisor,
-            database_urls={package: create_database(servers, name) for package, name in names.items()},
-            secrets=Secrets(),
-            log_folder=logs,
-            overrides=OVERRIDES,
-        ) as running,
         plain.Client(base_url=running.gateway_url, timeout=30) as client,
         making(running, client) as maker,
         shopping(maker) as shop,
     ):
         maker.rows("order", LITTER)
         told = {name: psutil.Process(processes[0].pid).environ() for name, processes in running.processes.items()}
-        yield Hall(shop, logs, told)
+        yield Hall(shop, tmp_path_factory.mktemp("async-more"), told)

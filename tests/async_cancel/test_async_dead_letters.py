@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.stages.manifest import REPOSITORY
+from harness.__main__ import main
 from tests.async_cancel.broker import Message
 from tests.async_cancel.stage_hall import CANCELLATIONS, GROUP, Hall
 from tests.contract.ordering import PRICE
 from tests.polling import until
 
-Harness = Callable[..., "subprocess.CompletedProcess[str]"]
+Harness = Callable[..., "Said"]
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command has ended with, and what it has written."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture
-def dead_letters(hall: Hall, tmp_path: Path) -> Harness:
-    """The command line, told of the running stage by a file."""
+def dead_letters(hall: Hall, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Harness:
+    """The command line, told of the running stage by a file; in this process, as most of it would be imports."""
     file = tmp_path / "up.json"
     kafka = {"bootstrap": hall.broker.bootstrap, "prefix": hall.broker.prefix}
     file.write_text(json.dumps({"stage": hall.running.stage.id, "kafka": kafka}))
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "harness", "dead-letters", *words, "--up", str(file)]
-        return subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    def run(*words: str) -> Said:
+        capsys.readouterr()
+        return Said(main(["dead-letters", *words, "--up", str(file)]), *capsys.readouterr())
 
     return run
 
@@ -120,7 +128,7 @@ def test_after_the_last_attempt_it_dies_and_replayed_it_is_done(
     hall: Hall, died: Callable[[int], list[Message]], dead_letters: Harness
 ) -> None:
     (one,) = hall.buy(1)
-    hall.canceller.kill()
+    hall.canceller.terminate()  # in order: the group need not wait until it is missed
     try:
         with hall.shop.provider_faults(cancelDown=True), hall.one_more("canceller", ORDER_REFUND_ATTEMPTS="2"):
             hall.accept(one)
@@ -203,7 +211,7 @@ def _is_about(letter: Message, booking_id: int) -> bool:
     return isinstance(body, dict) and body.get("bookingId") == booking_id
 
 
-def _rows(listed: subprocess.CompletedProcess[str]) -> dict[str, list[str]]:
+def _rows(listed: Said) -> dict[str, list[str]]:
     """The table's id to its other columns."""
     assert listed.returncode == 0, listed.stderr
     title, *lines = listed.stdout.splitlines()

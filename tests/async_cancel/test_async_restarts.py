@@ -123,9 +123,10 @@ def test_a_consumer_ends_while_the_broker_stands_still(hall: Hall) -> None:
     kafka = hall.kafka
     kafka.pause()
     try:
-        for process in (hall.canceller, hall.order):
-            process.terminate(grace=14.0)
-            assert process.returncode == 0, "it had to be killed"
+        ending = (hall.canceller, hall.order)
+        with ThreadPoolExecutor(len(ending)) as threads:
+            list(threads.map(lambda process: process.terminate(grace=14.0), ending))
+        assert [process.returncode for process in ending] == [0, 0], "it had to be killed"
     finally:
         kafka.resume()
         for process in (hall.order, hall.canceller):

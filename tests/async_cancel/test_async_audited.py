@@ -1,6 +1,7 @@
-"""What cancellation depends on dies, or stands still for 10 s, under load: nobody waits for it, and nothing is lost.
+"""What cancellation depends on dies, or stands still, under load: nobody waits for it, and nothing is lost.
 
-Each test is one cell of the harness, with its audit of databases and ledger.
+Each test is one cell of the harness, with its audit of databases and ledger. By its name this comes first of the
+folder: a cell empties the databases.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from tests.async_cancel.stage_hall import CANCELLATIONS, DEAD, GROUP
 from tests.faults.cell import Ground, Struck
 from tests.polling import until
 
-pytestmark = [pytest.mark.usefixtures("tell"), pytest.mark.xdist_group("load")]
+pytestmark = pytest.mark.usefixtures("tell")
+
+# Longer than anybody has patience with the broker: order-service and its worker 5 s, a consumer's session 6 s.
+BROKER_AWAY = "1s+7s"
 
 
 def held(cell: Struck, ground: Ground) -> None:
@@ -35,24 +39,24 @@ def nobody_waited(cell: Struck) -> None:
     assert {kind for kind, count in cell.outcomes.items() if count and kind.startswith("HTTP 503")} == set()
 
 
-def test_the_broker_is_killed_for_10_seconds(ground: Ground) -> None:
-    cell = ground.strike("kill:kafka@1s+10s", scenario="cancel", seconds=16)
+def test_the_broker_is_killed(ground: Ground) -> None:
+    cell = ground.strike(f"kill:kafka@{BROKER_AWAY}", scenario="cancel", seconds=11)
     held(cell, ground)
     nobody_waited(cell)
 
 
-def test_the_broker_stands_still_for_10_seconds(ground: Ground) -> None:
-    cell = ground.strike("pause:kafka@1s+10s", scenario="cancel", seconds=16)
+def test_the_broker_stands_still(ground: Ground) -> None:
+    cell = ground.strike(f"pause:kafka@{BROKER_AWAY}", scenario="cancel", seconds=11)
     held(cell, ground)
     nobody_waited(cell)
 
 
 def test_the_provider_and_the_cache_are_killed(ground: Ground) -> None:
-    cell = ground.strike("kill:redis@0.5s", "kill:payment@1s+10s", scenario="cancel", seconds=20)
+    cell = ground.strike("kill:redis@0.5s", "kill:payment@1s+4s", scenario="cancel", seconds=8)
     held(cell, ground)
     nobody_waited(cell)
 
 
 def test_order_service_and_its_worker_are_killed(ground: Ground) -> None:
-    cell = ground.strike("kill:canceller@1s", "kill:order@2s", scenario="cancel", seconds=6)
+    cell = ground.strike("kill:canceller@1s", "kill:order@2s", scenario="cancel", seconds=5)
     held(cell, ground)
