@@ -32,6 +32,8 @@ LONGEST_FIRST = (
     "schemas",
 )  # fmt: skip
 
+EMPTIES = "empties_databases"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("stages", "stages of the platform")
@@ -39,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{EMPTIES}: runs first of its folder, on a stage that others use after it.")
     # At Ctrl-C, a worker stops the stages and servers it has started, and is not killed meanwhile.
     NodeManager.EXIT_TIMEOUT = 60
     try:
@@ -78,7 +81,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups for ``-n``: one worker runs all tests of a folder on one stage, as they share its running processes.
 
-    A module whose tests share none of them with the rest of the folder is marked as an ``xdist_group`` of its own.
+    A module whose tests share none of them with the rest of the folder is marked as an ``xdist_group`` of its own. What
+    empties a stage's databases comes first: what others have made there would be gone, and still be in the caches.
     """
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
@@ -87,7 +91,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parts = [*_folders(item), *(own.args if own else ()), *([stage.id] if isinstance(stage, Stage) else ())]
         item.add_marker(pytest.mark.xdist_group("-".join(parts)))
         groups.setdefault("-".join(parts), []).append(item)
-    items[:] = [item for group in sorted(groups, key=_turn) for item in groups[group]]
+    items[:] = [item for group in sorted(groups, key=_turn) for item in sorted(groups[group], key=_keeps_data)]
+
+
+def _keeps_data(item: pytest.Item) -> bool:
+    return item.get_closest_marker(EMPTIES) is None
 
 
 def _turn(group: str) -> int:

@@ -68,7 +68,7 @@ def running(
 
 @pytest.fixture(scope="module")
 def ground(running: RunningStage, tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    """For cells of the harness. Each empties the databases: nobody may have a hall yet."""
+    """For cells of the harness, before anybody has a hall."""
     return Ground(running, tmp_path_factory.mktemp("async-cells"))
 
 

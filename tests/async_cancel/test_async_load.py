@@ -1,7 +1,6 @@
 """What cancellation depends on dies, or stands still, under load: nobody waits for it, and nothing is lost.
 
-Each test is one cell of the harness, with its audit of databases and ledger. By its name this comes first of the
-folder: a cell empties the databases.
+Each test is one cell of the harness, with its audit of databases and ledger.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from tests.async_cancel.stage_hall import CANCELLATIONS, DEAD, GROUP
 from tests.faults.cell import Ground, Struck
 from tests.polling import until
 
-pytestmark = pytest.mark.usefixtures("tell")
+pytestmark = [pytest.mark.usefixtures("tell"), pytest.mark.empties_databases]
 
 # Longer than anybody has patience with the broker: order-service and its worker 5 s, a consumer's session 6 s.
 BROKER_AWAY = "1s+7s"

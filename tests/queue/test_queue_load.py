@@ -1,7 +1,4 @@
-"""Everything dies once, while people come: every ticket has its outcome all the same, and the audit finds nothing.
-
-By its name this comes first of the folder: the cell empties the databases.
-"""
+"""Everything dies once, while people come: every ticket has its outcome all the same, and the audit finds nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from harness.launch import RunningStage
 from tests.faults.cell import Ground
 
 
+@pytest.mark.empties_databases
 @pytest.mark.timeout(300)
 def test_each_process_is_killed_while_people_come(running: RunningStage, tmp_path: Path) -> None:
     faults = ("kill:gateway@1s", "kill:dispatcher@2s", "kill:redis@3s", "kill:order@4s", "kill:kafka@5s")
