@@ -43,22 +43,21 @@ TEXTS = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def writes(make: Maker) -> list[tuple[Api, str, str, dict[str, Any]]]:
-    """Every call that writes from a body: caller, method, path, a good body."""
+@pytest.fixture(scope="module")
+def writes(make: Maker) -> list[tuple[Api, str, str]]:
+    """Every call that writes from a body: caller, method, path."""
     manager = make.person(Role.MANAGER)
     schedule = make.schedule()
-    new_schedule = {name: schedule[name] for name in ("concertId", "stageId", "concertDate", "concertTime")}
     account = make.account()
     return [
-        (Api(make.http), "POST", SIGN_UP, sign_up_body()),
-        (account.api, "PUT", USERS, sign_up_body()),
-        (manager, "POST", CONCERTS, concert_body()),
-        (manager, "PATCH", f"{CONCERTS}/{schedule['concertId']}", {"concertName": "changed"}),
-        (manager, "POST", VENUES, venue_body()),
-        (manager, "PATCH", f"{VENUES}/{schedule['stageId']}", {"name": "changed"}),
-        (manager, "POST", SCHEDULES, new_schedule),
-        (manager, "PATCH", f"{SCHEDULES}/{schedule['id']}", {"concertTime": "01:01:01"}),
+        (Api(make.http), "POST", SIGN_UP),
+        (account.api, "PUT", USERS),
+        (manager, "POST", CONCERTS),
+        (manager, "PATCH", f"{CONCERTS}/{schedule['concertId']}"),
+        (manager, "POST", VENUES),
+        (manager, "PATCH", f"{VENUES}/{schedule['stageId']}"),
+        (manager, "POST", SCHEDULES),
+        (manager, "PATCH", f"{SCHEDULES}/{schedule['id']}"),
     ]
 
 
@@ -71,10 +70,10 @@ def everything(make: Maker) -> list[list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("kind", NO_OBJECTS)
 def test_a_body_that_is_no_object_is_invalid_input(
-    kind: str, writes: list[tuple[Api, str, str, Any]], make: Maker, nobody: Api
+    kind: str, writes: list[tuple[Api, str, str]], make: Maker, nobody: Api
 ) -> None:
     before = everything(make)
-    for caller, method, path, _ in writes:
+    for caller, method, path in writes:
         caller.refused(400, 1001, method, path, content=NO_OBJECTS[kind], headers=JSON)
     nobody.refused(400, 1001, "POST", LOGIN, content=NO_OBJECTS[kind], headers=JSON)
     assert everything(make) == before

@@ -27,6 +27,18 @@ NAMES = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def owner(make: Maker) -> Api:
+    """The seller of ``concert``."""
+    return make.person(Role.SELLER)
+
+
+@pytest.fixture(scope="module")
+def concert(make: Maker, owner: Api) -> Any:
+    """For what is refused, and so changes nothing."""
+    return make.concert(owner)
+
+
 def test_a_new_concert_is_the_sellers_and_read_back(make: Maker, seller: Api, buyer: Api) -> None:
     body = concert_body()
 
@@ -53,16 +65,15 @@ def test_both_names_of_the_run_time_are_understood(name: str, seller: Api, buyer
 
 @pytest.mark.parametrize(("field", "value"), WRONG)
 def test_a_wrong_field_is_named_and_nothing_is_written(
-    field: str, value: Any, make: Maker, seller: Api, buyer: Api
+    field: str, value: Any, make: Maker, owner: Api, concert: Any, buyer: Api
 ) -> None:
-    concert = make.concert(seller)
     before = make.count("concerts")
 
     for method, path, body in (
         ("POST", CONCERTS, concert_body(**{field: value})),
         ("PATCH", f"{CONCERTS}/{concert['id']}", {field: value}),
     ):
-        problems = seller.refused(400, 1001, method, path, json=body)
+        problems = owner.refused(400, 1001, method, path, json=body)
         assert [problem["field"].lower() for problem in problems] == [field.lower()]
 
     assert make.count("concerts") == before

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.identity import Role
 from tests.contract.client import Api
 from tests.contract.making import CONCERTS, SCHEDULES, Maker
 
@@ -24,6 +25,30 @@ def body(concert: Any, venue: Any, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def owner(make: Maker) -> Api:
+    """The seller of ``concert``."""
+    return make.person(Role.SELLER)
+
+
+@pytest.fixture(scope="module")
+def concert(make: Maker, owner: Api) -> Any:
+    """With an evening, for what is refused, and so changes nothing."""
+    return make.concert(owner)
+
+
+@pytest.fixture(scope="module")
+def venue(make: Maker) -> Any:
+    """Of that evening."""
+    return make.venue()
+
+
+@pytest.fixture(scope="module")
+def schedule(make: Maker, concert: Any, venue: Any) -> Any:
+    """That evening."""
+    return make.schedule(concert, venue)
+
+
 def test_a_new_schedule_is_read_back(make: Maker, seller: Api, buyer: Api) -> None:
     concert, venue = make.concert(seller), make.venue()
     wanted = body(concert, venue)
@@ -40,29 +65,30 @@ def test_a_new_schedule_is_read_back(make: Maker, seller: Api, buyer: Api) -> No
 
 
 @pytest.mark.parametrize(("field", "value"), [*WRONG, ("concertId", "1"), ("concertId", None), ("concertId", 2**63)])
-def test_a_new_one_with_a_wrong_field_is_refused(field: str, value: Any, make: Maker, seller: Api) -> None:
-    wrong = body(make.concert(seller), make.venue(), **{field: value})
+def test_a_new_one_with_a_wrong_field_is_refused(
+    field: str, value: Any, make: Maker, owner: Api, concert: Any, venue: Any
+) -> None:
+    wrong = body(concert, venue, **{field: value})
     before = make.count("schedules")
-    problems = seller.refused(400, 1001, "POST", SCHEDULES, json=wrong)
+    problems = owner.refused(400, 1001, "POST", SCHEDULES, json=wrong)
     assert [problem["field"] for problem in problems] == [field]
     assert make.count("schedules") == before
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG)
-def test_a_change_to_a_wrong_value_is_refused(field: str, value: Any, make: Maker, seller: Api, buyer: Api) -> None:
-    schedule = make.schedule(make.concert(seller))
+def test_a_change_to_a_wrong_value_is_refused(field: str, value: Any, owner: Api, schedule: Any, buyer: Api) -> None:
     path = f"{SCHEDULES}/{schedule['id']}"
     before = buyer.get(path)
-    problems = seller.refused(400, 1001, "PATCH", path, json={field: value})
+    problems = owner.refused(400, 1001, "PATCH", path, json={field: value})
     assert [problem["field"] for problem in problems] == [field]
     assert buyer.get(path) == before
 
 
 @pytest.mark.parametrize("field", ["concertId", "stageId", "concertDate", "concertTime"])
-def test_a_missing_field_is_named(field: str, make: Maker, seller: Api) -> None:
-    wanted = body(make.concert(seller), make.venue())
+def test_a_missing_field_is_named(field: str, owner: Api, concert: Any, venue: Any) -> None:
+    wanted = body(concert, venue)
     del wanted[field]
-    problems = seller.refused(400, 1001, "POST", SCHEDULES, json=wanted)
+    problems = owner.refused(400, 1001, "POST", SCHEDULES, json=wanted)
     assert [problem["field"] for problem in problems] == [field]
 
 
@@ -81,14 +107,14 @@ def test_it_needs_a_concert_and_a_venue(make: Maker, seller: Api, manager: Api) 
 
 
 @pytest.mark.parametrize(("day", "code"), [("2031-02-28", 3004), ("2031-04-01", 3005), ("1999-01-01", 3004)])
-def test_it_must_lie_within_its_concert(day: str, code: int, make: Maker, seller: Api, buyer: Api) -> None:
-    concert, venue = make.concert(seller), make.venue()
+def test_it_must_lie_within_its_concert(
+    day: str, code: int, make: Maker, owner: Api, concert: Any, venue: Any, schedule: Any, buyer: Api
+) -> None:
     before = make.count("schedules")
-    seller.refused(400, code, "POST", SCHEDULES, json=body(concert, venue, concertDate=day))
+    owner.refused(400, code, "POST", SCHEDULES, json=body(concert, venue, concertDate=day))
     assert make.count("schedules") == before
 
-    schedule = make.schedule(concert, venue)
-    seller.refused(400, code, "PATCH", f"{SCHEDULES}/{schedule['id']}", json={"concertDate": day})
+    owner.refused(400, code, "PATCH", f"{SCHEDULES}/{schedule['id']}", json={"concertDate": day})
     assert buyer.get(f"{SCHEDULES}/{schedule['id']}")["concertDate"] == "2031-03-05"
 
 
