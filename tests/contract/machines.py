@@ -42,11 +42,6 @@ BUYERS = ["ann", "bob"]
 buyers = st.sampled_from(BUYERS)
 callers = st.sampled_from([*BUYERS, MANAGER])
 
-# Longer ago than any hold: by the clock of its database, a booking grows old in no time.
-_AGE = """
-    UPDATE bookings SET created_at = created_at - interval '1 day', expires_at = expires_at - interval '1 day'
-    WHERE id = %s RETURNING id
-"""
 # The worker's next turn comes at once, however long it would wait after so many failures.
 _NUDGE_PAYMENTS = """
     UPDATE payments SET confirm_due_at = now() WHERE schedule_id = %s AND confirm_due_at IS NOT NULL RETURNING id
@@ -131,7 +126,7 @@ class OrderMachine(RuleBasedStateMachine):
     def its_hold_ends(self, booking: Booking) -> None:
         self.agreed = False
         booking.old = True
-        self.shop.make.rows("order", _AGE, booking.id)
+        self.shop.age([booking.id])
         self.let_work()
 
     @rule(caller=callers, booking=bookings)

@@ -28,6 +28,12 @@ eventually = until
 _orders = itertools.count(1)
 _seats = itertools.count()
 
+# Longer ago than any hold: by the clock of its database, a booking grows old in no time.
+_AGE = """
+    UPDATE bookings SET created_at = created_at - interval '1 day', expires_at = expires_at - interval '1 day'
+    WHERE id = ANY(%s) RETURNING id
+"""
+
 
 @dataclass(frozen=True)
 class Checkout:
@@ -120,6 +126,21 @@ class Shop:
         """Whether all bookings come to that status: at once, if who has canceled them has waited for it."""
         wanted = [status] * len(booking_ids)
         return until(lambda: self.bookings(booking_ids) == wanted, SECONDS if self.refunds_later else 0)
+
+    def age(self, booking_ids: Sequence[int]) -> None:
+        """The time of these bookings is over, whether or not anybody may give them up."""
+        assert len(self.make.rows("order", _AGE, list(booking_ids))) == len(booking_ids)
+
+    def give_up_what_is_overdue(self) -> None:
+        """Returns when the worker has had a turn, at which it saw all that is overdue by now."""
+        overdue = self.book(self.make.person())
+        self.age(overdue)
+        assert until(lambda: self.bookings(overdue) == ["CANCELED"])
+
+    def hurry(self, payment_ids: Sequence[int]) -> None:
+        """The worker asks about payments in doubt at once, however long it would wait after so many failures."""
+        due = "UPDATE payments SET confirm_due_at = now() WHERE id = ANY(%s) AND confirm_due_at > now() RETURNING id"
+        self.make.rows("order", due, list(payment_ids))
 
     def bookings(self, booking_ids: Sequence[int]) -> list[str]:
         """The status of each."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from datetime import timedelta
 
 import pytest
 
 from tests.contract.client import Api
+from tests.contract.conftest import HASTY
 from tests.contract.making import SEATS
 from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Shop, eventually
+
+HOLD = timedelta(seconds=float(HASTY["ORDER_HOLD_SECONDS"]))
 
 
 @pytest.fixture
@@ -24,12 +27,17 @@ def test_an_unpaid_booking_frees_its_seat(hasty: Shop, guest: Api) -> None:
     other = hasty.make.person()
     other.refused(400, 4000, "POST", BOOKINGS, json=hasty.request(other, seats))
 
+    held = hasty.make.rows("order", "SELECT expires_at - created_at AS time FROM bookings WHERE id = ANY(%s)", ids)
+    assert [row["time"] for row in held] == [HOLD, HOLD]
+
+    soon = "UPDATE bookings SET expires_at = now() + interval '0.5 seconds' WHERE id = ANY(%s) RETURNING id"
+    hasty.make.rows("order", soon, ids)
     assert eventually(lambda: hasty.bookings(ids) == ["CANCELED", "CANCELED"])
 
-    (held,) = hasty.make.rows(
+    (given_up,) = hasty.make.rows(
         "order", "SELECT min(updated_at - expires_at) AS late FROM bookings WHERE id = ANY(%s)", ids
     )
-    assert 0 <= held["late"].total_seconds() < 1.0
+    assert 0 <= given_up["late"].total_seconds() < 1.0
     assert not set(seats) & set(guest.get(f"{SEATS}/{hasty.schedule['id']}"))
     guest.refused(400, 4002, "PATCH", f"{BOOKINGS}/cancel/{ids[0]}")
     guest.refused(400, 1001, "POST", PAYMENTS, json={"userId": guest.user_id, "bookingIds": ids})
@@ -38,6 +46,7 @@ def test_an_unpaid_booking_frees_its_seat(hasty: Shop, guest: Api) -> None:
 
 def test_an_unpaid_payment_ends_with_its_bookings(hasty: Shop, guest: Api) -> None:
     ids, checkout = hasty.checked_out(guest, 2)
+    hasty.age(ids)
     assert eventually(lambda: hasty.bookings(ids) == ["CANCELED", "CANCELED"])
     assert hasty.payment_status(checkout.payment_id) == "CANCELED"
     guest.refused(400, 4006, "PATCH", COMPLETE, json=checkout.body)
@@ -45,10 +54,9 @@ def test_an_unpaid_payment_ends_with_its_bookings(hasty: Shop, guest: Api) -> No
 
 
 def test_a_payment_that_loses_one_booking_fails_and_frees_the_others(hasty: Shop, guest: Api) -> None:
-    (early,) = hasty.book(guest)
-    time.sleep(1.2)
-    (late,) = hasty.book(guest)
+    early, late = hasty.book(guest, 2)
     payment_id = hasty.payment(guest, [early, late])
+    hasty.age([early])
     assert eventually(lambda: hasty.bookings([early, late]) == ["CANCELED", "PENDING"])
     assert eventually(lambda: hasty.payment_status(payment_id) == "FAILED")
     again = hasty.check_out(hasty.payment(guest, [late]))
@@ -58,5 +66,6 @@ def test_a_payment_that_loses_one_booking_fails_and_frees_the_others(hasty: Shop
 
 def test_what_is_paid_does_not_expire(hasty: Shop, guest: Api) -> None:
     ids, _ = hasty.buy(guest, 2)
-    time.sleep(2.5)
+    hasty.age(ids)
+    hasty.give_up_what_is_overdue()
     assert hasty.bookings(ids) == ["CONFIRMED", "CONFIRMED"]

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, initialize, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from harness.provision import Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
-from tests import plain
+from tests.contract.conftest import HASTY
 from tests.contract.machine_model import (
     FORBIDDEN,
     INVALID,
@@ -31,12 +30,8 @@ from tests.contract.machine_model import (
     Payment,
 )  # fmt: skip
 from tests.contract.machines import OrderMachine, Request, buyers, callers, make_show
-from tests.contract.making import making
-from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Checkout, Shop, shopping
-from tests.own_stage import own_stage
-
-# Nothing expires unless a step makes it old, and the workers are at it at once.
-STEADY = {"ORDER_HOLD_SECONDS": "3600", "ORDER_SWEEP_SECONDS": "0.05", "ORDER_PROVIDER_SECONDS": "1"}
+from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Checkout, Shop
+from tests.contract.second_order import second_order
 
 FACTOR = int(os.environ.get("FORTICKETS_EXAMPLES", "1"))
 
@@ -211,16 +206,14 @@ class PaymentMachine(OrderMachine):
 
 @pytest.fixture(scope="module")
 def steady(
-    stage: Stage, infrastructure: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
+    hasty: Shop, stage: Stage, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    """A shop on a stage of its own, on which nothing happens but what a step brings about."""
-    with (
-        own_stage("steady", stage, infrastructure, supervisor, tmp_path_factory, STEADY) as running,
-        plain.Client(base_url=running.gateway_url, timeout=20) as client,
-        making(running, client) as maker,
-        shopping(maker) as open_shop,
-    ):
-        yield open_shop
+    """A shop where nothing happens but what a step brings about; of two order-services, if the stage has so many."""
+    if stage.services["order"].replicas == 1:
+        yield hasty
+        return
+    with second_order(hasty.platform, supervisor, tmp_path_factory.mktemp("steady"), HASTY):
+        yield hasty
 
 
 # By hand, a failure is made as small as it goes before it is reported, and that takes its time.

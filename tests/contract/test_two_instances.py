@@ -5,30 +5,25 @@ Both are asked directly, as a load balancer would: every other request goes to t
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, cycle
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from common.identity import IdentitySigner
-from harness.launch import RunningStage
-from harness.launch.environment import Wiring, process_environment
-from harness.stages.manifest import REPOSITORY
-from harness.supervise import ManagedProcess, Supervisor, free_port
+from harness.supervise import ManagedProcess, Supervisor
 from tests import plain
 from tests.contract.client import Api, outcome
 from tests.contract.conftest import HASTY
 from tests.contract.direct import Services
 from tests.contract.making import SEATS, Maker
 from tests.contract.ordering import COMPLETE, PRICE, Checkout, Shop, metric
+from tests.contract.second_order import second_order
 from tests.polling import until
 
 WON, TAKEN, NOT_CANCELLABLE, BUSY = (200, 0), (400, 4000), (400, 4002), (503, 5000)
@@ -70,7 +65,9 @@ class Pair:
         return sum(metric(url, name) for url in urls)
 
     def await_quiet(self) -> None:
-        """Nothing is left to do for the workers that earlier tests have begun."""
+        """Nothing is left to do for the workers of what earlier tests have begun, nor to become overdue."""
+        held = "UPDATE bookings SET expires_at = now() WHERE status = 'PENDING' AND expires_at > now() RETURNING id"
+        self.shop.make.rows("order", held)
         idle = (
             "SELECT (SELECT count(*) FROM bookings WHERE status = 'PENDING' AND expires_at IS NOT NULL)"
             " + (SELECT count(*) FROM payments WHERE confirm_due_at IS NOT NULL) AS n"
@@ -88,45 +85,18 @@ def _send(instance: Services, call: Call) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def pair(hasty: Shop, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Both order-services of the hasty stage; where it has one, a second one beside it, with the same settings."""
+    """The order-service of the hasty stage, and a second one beside it."""
     running = hasty.platform
     signer = IdentitySigner(running.secrets.identity)
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    with ExitStack() as stack:
-        processes, ports = list(running.processes["order"]), list(running.ports["order"])
-        if len(processes) == 1:
-            ports.append(free_port())
-            processes.append(_second(running, supervisor, ports[1], tmp_path_factory.mktemp("second")))
-            stack.callback(supervisor.release, processes[1])
-        first, second = processes
-        client = stack.enter_context(plain.Client(timeout=20, limits=limits))
-        one, other = (Services(client, {"order": f"http://127.0.0.1:{port}"}, signer) for port in ports)
-        assert until(lambda: _is_ready(other) or not second.alive(), 60), second.tail()
-        assert second.alive(), second.tail()
-        yield Pair(hasty, (one, other), (first, second))
-
-
-def _second(running: RunningStage, supervisor: Supervisor, port: int, logs: Path) -> ManagedProcess:
-    wiring = Wiring(
-        stage=running.stage, infrastructure=running.infrastructure, database_urls=running.database_urls,
-        service_urls=running.service_urls, secrets=running.secrets, prefix=running.prefix, ledger=running.ledger,
-        seed=1, overrides=HASTY,
-    )  # fmt: skip
-    return supervisor.spawn(
-        "order-2",
-        [sys.executable, "-m", "common.serve", "order"],
-        env=process_environment(wiring, "order", port),
-        cwd=REPOSITORY,
-        log=logs / "order-2.log",
-        grace_seconds=15.0,
-    )
-
-
-def _is_ready(instance: Services) -> bool:
-    try:
-        return instance.send("order", "GET", "/health/ready", headers={}).status_code == 200
-    except httpx.TransportError:
-        return False
+    (first,) = running.processes["order"]
+    with (
+        second_order(running, supervisor, tmp_path_factory.mktemp("second"), HASTY) as second,
+        plain.Client(timeout=20, limits=limits) as client,
+    ):
+        urls = (running.service_urls["order"], second.url)
+        one, other = (Services(client, {"order": url}, signer) for url in urls)
+        yield Pair(hasty, (one, other), (first, second.process))
 
 
 @pytest.fixture
@@ -256,8 +226,7 @@ def test_a_payment_in_doubt_is_settled_once(pair: Pair, guest: Api) -> None:
     with shop.provider_faults(confirmDown=True):
         bought = in_doubt(pair, guest, 12)
     payments = [checkout.payment_id for _, checkout in bought]
-    due = "UPDATE payments SET confirm_due_at = now() WHERE id = ANY(%s) AND confirm_due_at IS NOT NULL RETURNING id"
-    shop.make.rows("order", due, payments)
+    shop.hurry(payments)
 
     assert until(lambda: {shop.payment_status(payment_id) for payment_id in payments} == {"COMPLETED"})
 
@@ -292,6 +261,7 @@ def test_while_one_stands_still_the_other_does_its_work(standing: int, pair: Pai
     with shop.provider_faults(confirmDown=True):
         ((paid, checkout),) = in_doubt(pair, guest, 1)
         process.pause()
+        shop.age(unpaid)
     try:
         done: Callable[[], bool] = lambda: shop.bookings(unpaid + paid) == ["CANCELED", "CONFIRMED"]  # noqa: E731
         assert until(done), shop.bookings(unpaid + paid)
