@@ -1,23 +1,27 @@
-"""A service that is gone: 503 with ``Retry-After`` for what needs it, and nothing else is disturbed."""
+"""What is gone takes only what needs it with it: 503 with ``Retry-After``, and nothing else is disturbed.
+
+All of it happens, in this order, to one stage that other tests do not use.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from common.identity import Role
-from harness.launch import RunningStage, Secrets, launch
+from harness.launch import Secrets, launch
 from harness.launch.environment import DATABASES
-from harness.provision import Component, Infrastructure, create_database, drop_database
+from harness.provision import Component, Infrastructure, create_database, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests import plain
-from tests.contract.client import Api, refused
+from tests.contract.client import Api, outcome, refused
 from tests.contract.making import (
     CONCERTS,
     LOGIN,
@@ -27,32 +31,44 @@ from tests.contract.making import (
     VENUES,
     Maker,
     making,
-    number,
     sign_up_body,
-)  # fmt: skip
+    venue_body,
+)
+
+OK = (200, 0)
+UNAVAILABLE = (503, 5000)
 
 
-@pytest.fixture
-def lone_platform(
-    stage: Stage, infrastructure: Infrastructure, supervisor: Supervisor, tmp_path: Path
-) -> Iterator[RunningStage]:
-    """A stage of this test's own, to be broken, on empty databases."""
+@pytest.fixture(scope="module")
+def lone_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infrastructure]:
+    """A PostgreSQL of these tests' own, to be broken."""
+    logs = tmp_path_factory.mktemp("lone-servers")
+    with Supervisor("outage") as owner, provision("embedded", owner, log_folder=logs, report=print) as servers:
+        servers.ensure(Component.POSTGRES)
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def lone(
+    stage: Stage,
+    infrastructure: Infrastructure,
+    lone_servers: Infrastructure,
+    supervisor: Supervisor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Maker]:
+    """A stage on empty databases of that PostgreSQL; what else it needs is nobody's target, and shared."""
     infrastructure.ensure(*(Component(name) for name in stage.infrastructure))
-    names = {package: f"outage_{stage.id[:2]}_{name}_{number()}" for package, name in DATABASES.items()}
-    urls = {package: create_database(infrastructure, name) for package, name in names.items()}
-    with launch(
-        stage, infrastructure, supervisor, database_urls=urls, secrets=Secrets(), log_folder=tmp_path
-    ) as running:
-        yield running
-    for name in names.values():
-        drop_database(infrastructure, name)
-
-
-@pytest.fixture
-def lone(lone_platform: RunningStage) -> Iterator[Maker]:
     with (
-        plain.Client(base_url=lone_platform.gateway_url, timeout=20) as client,
-        making(lone_platform, client) as maker,
+        launch(
+            stage,
+            infrastructure,
+            supervisor,
+            database_urls={package: create_database(lone_servers, name) for package, name in DATABASES.items()},
+            secrets=Secrets(),
+            log_folder=tmp_path_factory.mktemp("lone"),
+        ) as running,
+        plain.Client(base_url=running.gateway_url, timeout=20) as client,
+        making(running, client) as maker,
     ):
         yield maker
 
@@ -72,14 +88,17 @@ def eventually(api: Api, method: str, path: str, status: int) -> httpx.Response:
     return answer
 
 
-def test_a_dead_order_service_takes_only_its_own_calls_with_it(lone: Maker) -> None:
-    buyer, seller = lone.person(), lone.person(role=Role.SELLER)
-    empty: dict[str, Any] = {
+def test_where_nothing_was_made_lists_are_empty(lone: Maker) -> None:
+    buyer = lone.person()
+    assert buyer.get(CONCERTS) == {
         "content": [], "number": 0, "size": 20, "totalElements": 0, "totalPages": 0, "numberOfElements": 0,
         "first": True, "last": True, "empty": True,
     }  # fmt: skip
-    assert buyer.get(CONCERTS) == empty
     assert buyer.get(VENUES) == []
+
+
+def test_a_dead_order_service_takes_only_its_own_calls_with_it(lone: Maker) -> None:
+    buyer, seller = lone.person(), lone.person(role=Role.SELLER)
     concert = lone.concert(seller)
     schedule = lone.schedule(concert)
     path = f"{SCHEDULES}/{schedule['id']}"
@@ -113,3 +132,60 @@ def test_a_dead_order_service_takes_only_its_own_calls_with_it(lone: Maker) -> N
 
     assert eventually(buyer, "GET", path, 200).json()["data"]["seatList"] == []
     assert buyer.get(f"{SEATS}/{schedule['id']}") == []
+
+
+class Asking:
+    """Reads and writes without a pause, and what became of them."""
+
+    def __init__(self, manager: Api) -> None:
+        self._manager = manager
+        self._counts: Counter[tuple[int, int]] = Counter()
+        self._seen = threading.Condition()
+
+    def go_on(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            for method, path, body in (("GET", f"{CONCERTS}?size=1", None), ("POST", VENUES, venue_body())):
+                answer = outcome(self._manager.send(method, path, json=body))
+                with self._seen:
+                    self._counts[answer] += 1
+                    self._seen.notify_all()
+
+    def until(self, wanted: tuple[int, int], count: int = 4) -> None:
+        """Waits for so many more of these answers."""
+        with self._seen:
+            before = self._counts[wanted]
+            assert self._seen.wait_for(lambda: self._counts[wanted] >= before + count, 30), self._counts
+
+    @property
+    def kinds(self) -> set[tuple[int, int]]:
+        return set(self._counts)
+
+
+@contextmanager
+def asked(manager: Api) -> Iterator[Asking]:
+    asking, stop = Asking(manager), threading.Event()
+    threads = [threading.Thread(target=asking.go_on, args=(stop,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield asking
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_a_database_that_is_gone_or_starting_is_503_and_heals(lone: Maker, lone_servers: Infrastructure) -> None:
+    postgres = lone_servers.server(Component.POSTGRES).process
+    assert postgres is not None
+    readiness = lone.platform.service_urls["concert"] + "/health/ready"
+    with asked(lone.person(Role.MANAGER)) as asking:
+        for end in (postgres.terminate, postgres.kill):
+            asking.until(OK)
+            end()
+            asking.until(UNAVAILABLE)
+            assert outcome(plain.get(readiness)) == UNAVAILABLE
+            lone_servers.restart(Component.POSTGRES)
+        asking.until(OK)
+    assert asking.kinds == {OK, UNAVAILABLE}
+    assert outcome(plain.get(readiness)) == OK
