@@ -41,7 +41,7 @@ from importlib import import_module
 from pathlib import Path
 from alembic import command
 from alembic.config import Config
-from tests.contract.test_schema import structure
+from tests.contract.tables import structure
 
 for package, url in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
     config = Config()
@@ -83,22 +83,6 @@ def scratch(infrastructure: Infrastructure) -> Iterator[dict[str, str]]:
     yield {package: create_database(infrastructure, name) for package, name in names.items()}
     for name in names.values():
         drop_database(infrastructure, name)
-
-
-def structure(url: str) -> list[tuple[object, ...]]:
-    """Every column, index and constraint of a database."""
-    with psycopg.connect(url) as connection:
-        return [
-            *connection.execute(
-                "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default"
-                " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2"
-            ),
-            *connection.execute("SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1"),
-            *connection.execute(
-                "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
-                " WHERE connamespace = 'public'::regnamespace ORDER BY 1"
-            ),
-        ]
 
 
 def test_the_migrations_can_be_taken_back_and_applied_again(stage: Stage, scratch: dict[str, str]) -> None:
