@@ -61,10 +61,13 @@ def main(argv: list[str]) -> int:
             print(f"{package}: setting {'.'.join(map(str, problem['loc']))}: {problem['msg']}", file=sys.stderr)
         return 2
     configure_logging(settings.log_level)
+    # What is imported stays: to look for garbage in it meanwhile takes a tenth to a fifth of the start.
+    gc.disable()
     app = traced(import_module(f"{package}.{module or 'app'}").create_app(settings), module or package)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 50, 50)
+    gc.enable()
     # uvicorn shuts down in order and then raises the signal once more, for whoever was there before it. Without this it
     # would kill the process before its exit handlers, and the last traces with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

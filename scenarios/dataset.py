@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +117,10 @@ def seed_databases(database_urls: Mapping[str, str], dataset: Dataset, password_
             "schedules": (_SCHEDULE_COLUMNS, _schedules(dataset)),
         },
     )
-    bookings = list(_bookings(dataset))
+    bookings, payments = _sold(dataset)
     _fill(
         database_urls["order"],
-        {"payments": (_PAYMENT_COLUMNS, _payments(bookings)), "bookings": (_BOOKING_COLUMNS, bookings)},
+        {"payments": (_PAYMENT_COLUMNS, payments), "bookings": (_BOOKING_COLUMNS, bookings)},
         others=("refunds", "idempotency_keys"),
     )
 
@@ -131,9 +132,8 @@ def seed_ledger(path: Path, dataset: Dataset) -> None:
         with ledger:
             for table in ("cancels", "idempotency_keys", "payments", "checkouts"):
                 ledger.execute(f"DELETE FROM {table}")
-            payments = [
-                (row[6], row[7], row[4], f"seeded-{row[0]}", SEEDED_AT_MS) for row in _payments(_bookings(dataset))
-            ]
+            _, sold = _sold(dataset)
+            payments = [(row[6], row[7], row[4], f"seeded-{row[0]}", SEEDED_AT_MS) for row in sold]
             ledger.executemany(
                 "INSERT INTO checkouts (payment_key, order_id, order_name, amount, created_ms)"
                 " VALUES (?, ?, 'seeded', ?, ?)",
@@ -222,6 +222,13 @@ def _payments(bookings: _Rows) -> _Rows:
         yield payment, user, concert, schedule, price, "COMPLETED", payment_key_for(order, price), order, "신한"
 
 
+@lru_cache(maxsize=1)
+def _sold(dataset: Dataset) -> tuple[Sequence[Sequence[Any]], Sequence[Sequence[Any]]]:
+    """The bookings and their payments: made once a run, and seeded for every cell of it."""
+    bookings = list(_bookings(dataset))
+    return bookings, list(_payments(bookings))
+
+
 def concert_of(dataset: Dataset, schedule: int) -> int:
     """The concert that a schedule belongs to; both are numbered from 1."""
     return (schedule - 1) // dataset.schedules_per_concert + 1
@@ -241,7 +248,8 @@ def free_seat(number: int) -> str:
 def booking_owners(dataset: Dataset) -> list[int]:
     """The owner of each seeded booking, as a number among the load's users."""
     first = dataset.load_users[0].user_id
-    return [row[1] - first for row in _bookings(dataset)]
+    bookings, _ = _sold(dataset)
+    return [row[1] - first for row in bookings]
 
 
 def _seller_of(dataset: Dataset, concert: int) -> int:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Self
 
 from harness.errors import HarnessError
 from harness.load.result import LoadResult
@@ -18,47 +19,61 @@ _POLL_SECONDS = 0.02
 _ALLOWANCE_SECONDS = 90.0
 
 
-def run_load(
-    plan: LoadPlan,
-    supervisor: Supervisor,
-    *,
-    folder: Path,
-    log: Path,
-    samples: Path,
-    on_started: Callable[[ManagedProcess], None],
-    on_measuring: Callable[[], None],
-    on_measured: Callable[[], None],
-    while_running: Callable[[], None],
-) -> LoadResult:
-    """The result of ``plan``; the callbacks are called at once when the measured part begins and ends.
+class LoadProcess:
+    """The Locust process of one cell; at the end of the block it has ended.
 
-    ``while_running`` is called again and again, and may raise: a stage that has lost a process is not measured on.
-
-    Raises:
-        HarnessError: the load process failed, or did not end in time.
+    It is started before its plan is known: the import of Locust takes as long as the seeding of a cell's data, and both
+    go on at the same time.
     """
-    plan_file, result_file = folder / "plan.json", folder / "result.json"
-    result_file.unlink(missing_ok=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_bytes(b"")
-    plan.save(plan_file)
-    samples.parent.mkdir(parents=True, exist_ok=True)
-    process = supervisor.spawn(
-        "locust",
-        [sys.executable, "-m", "harness.load.worker", plan_file, result_file, samples],
-        cwd=REPOSITORY,
-        log=log,
-    )
-    on_started(process)
-    try:
-        _follow(process, plan, log, {"measuring": on_measuring, "measured": on_measured}, while_running)
-    finally:
-        supervisor.release(process)
-        plan_file.unlink(missing_ok=True)
-    if process.returncode != 0 or not result_file.exists():
-        last = next((line for line in reversed(process.tail()) if line.strip()), "it logged nothing")
-        raise HarnessError(f"The load process failed: {last.strip()}", f"See its log, {log}.")
-    return LoadResult.load(result_file)
+
+    def __init__(self, supervisor: Supervisor, *, folder: Path, log: Path, samples: Path) -> None:
+        self._supervisor = supervisor
+        self._plan_file, self._result_file = folder / "plan.json", folder / "result.json"
+        self._log = log
+        self._plan_file.unlink(missing_ok=True)
+        self._result_file.unlink(missing_ok=True)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+        samples.parent.mkdir(parents=True, exist_ok=True)
+        self.process = supervisor.spawn(
+            "locust",
+            [sys.executable, "-m", "harness.load.worker", self._plan_file, self._result_file, samples],
+            cwd=REPOSITORY,
+            log=log,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._supervisor.release(self.process)
+        self._plan_file.unlink(missing_ok=True)
+
+    def run(
+        self,
+        plan: LoadPlan,
+        *,
+        on_measuring: Callable[[], None],
+        on_measured: Callable[[], None],
+        while_running: Callable[[], None],
+    ) -> LoadResult:
+        """The result of ``plan``; the callbacks are called at once when the measured part begins and ends.
+
+        ``while_running`` is called again and again, and may raise: a stage that has lost a process is not measured on.
+
+        Raises:
+            HarnessError: the load process failed, or did not end in time.
+        """
+        # It must not see half a plan.
+        unseen = self._plan_file.with_suffix(".part")
+        plan.save(unseen)
+        unseen.replace(self._plan_file)
+        _follow(self.process, plan, self._log, {"measuring": on_measuring, "measured": on_measured}, while_running)
+        self._supervisor.release(self.process)
+        if self.process.returncode != 0 or not self._result_file.exists():
+            last = next((line for line in reversed(self.process.tail()) if line.strip()), "it logged nothing")
+            raise HarnessError(f"The load process failed: {last.strip()}", f"See its log, {self._log}.")
+        return LoadResult.load(self._result_file)
 
 
 def _follow(

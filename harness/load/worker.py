@@ -1,7 +1,8 @@
 """``python -m harness.load.worker PLAN RESULT SAMPLES``: one cell's load in a process of its own.
 
-It says ``measuring`` and ``measured`` on stdout when the measured part begins and ends, so that the harness can read
-every process's CPU at the same two moments. It stops by itself: after the plan's seconds, or after its requests.
+It begins when the plan is there, and says ``measuring`` and ``measured`` on stdout when the measured part begins and
+ends, so that the harness can read every process's CPU at the same two moments. It stops by itself: after the plan's
+seconds, or after its requests.
 """
 
 from __future__ import annotations
@@ -35,9 +36,13 @@ OVERLAP_SECONDS = 0.2
 # of an open load may be asleep until their next turn, which they take before they leave.
 DRAIN_SECONDS = 10 + int(TURN_SECONDS)
 
+# Until the plan is written, which is when the data of the cell is there.
+SEEDING_SECONDS = 600.0
+
 
 def main(argv: list[str]) -> int:
     plan_path, result_path, samples_path = (Path(argument) for argument in argv)
+    _await(plan_path)
     os.environ[PLAN_VARIABLE] = str(plan_path)
     plan = LoadPlan.load(plan_path)
     logging.getLogger("locust").setLevel(logging.WARNING)
@@ -64,6 +69,16 @@ def main(argv: list[str]) -> int:
     write_samples(samples_path, recorder.samples())
     recorder.result(attempts).save(result_path)
     return 0
+
+
+def _await(plan: Path) -> None:
+    """Returns when the plan is there; ends the process if whoever would write it has ended."""
+    harness = os.getppid()
+    deadline = time.monotonic() + SEEDING_SECONDS
+    while not plan.exists():
+        if os.getppid() != harness or time.monotonic() > deadline:
+            sys.exit("no plan was written")
+        time.sleep(0.02)
 
 
 def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:

@@ -19,7 +19,7 @@ from harness.faults import FaultRun, Injector
 from harness.launch import RunningStage
 from harness.launch.instance_size import CpuCaps
 from harness.launch.running import InstanceSize
-from harness.load.process import run_load
+from harness.load.process import LoadProcess
 from harness.load.result import LoadResult
 from harness.provision import Component
 from harness.run import drain, tickets
@@ -158,14 +158,11 @@ def run_cell(
     Raises:
         HarnessError: a process of the stage ended, or the load could not be driven.
     """
-    say("seeding")
     params: Params = dict(variant.params)
     if options.replicas and running.stage.discovery != "static":
         params["replicas"] = options.replicas_text
     if options.faults:
         params["fault"] = " ".join(map(str, options.faults))
-    state = seed(running, dataset)
-    plan = load_plan(scenario, variant.load, state, options, repeat)
     sampler = _sampler(running)
 
     def restarted(name: str, process: ManagedProcess) -> None:
@@ -193,25 +190,18 @@ def run_cell(
         bounds.append(sampler.snapshot())
         counters.append(scraper.submit(scrape, running))
 
-    def started(process: ManagedProcess) -> None:
-        sampler.watch(LOAD, process.pid)
-        say("warming up")
-
     def require_alive() -> None:
         running.require_alive(but=injector.targets)
 
+    log = folder / "logs" / running.stage.id / f"locust-{scenario.id}{params_suffix(params)}-r{repeat}.log"
     try:
-        load = run_load(
-            plan,
-            running.supervisor,
-            folder=running.supervisor.scratch,
-            log=folder / "logs" / running.stage.id / f"locust-{scenario.id}{params_suffix(params)}-r{repeat}.log",
-            samples=samples,
-            on_started=started,
-            on_measuring=measuring,
-            on_measured=measured,
-            while_running=require_alive,
-        )
+        with LoadProcess(running.supervisor, folder=running.supervisor.scratch, log=log, samples=samples) as clients:
+            sampler.watch(LOAD, clients.process.pid)
+            say("seeding")
+            state = seed(running, dataset)
+            plan = load_plan(scenario, variant.load, state, options, repeat)
+            say("warming up")
+            load = clients.run(plan, on_measuring=measuring, on_measured=measured, while_running=require_alive)
         injector.finish()
         running.await_ready()
         if len(bounds) != 2:

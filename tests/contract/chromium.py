@@ -34,6 +34,10 @@ class PageReplacedError(Exception):
     """The page went away while it was asked something."""
 
 
+class ScriptError(Exception):
+    """The JavaScript expression raised an error on the page."""
+
+
 class Tab:
     """One page; what it requested and what it complained of is kept."""
 
@@ -70,9 +74,22 @@ class Tab:
         await self.call("Page.navigate", url=url)
         await self.until(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
+    async def reload(self) -> None:
+        """Loads the page again and waits until it has been."""
+        await self.value("window.isTheOldOne = true")
+        await self.call("Page.reload")
+        await self.until("!window.isTheOldOne && document.readyState === 'complete'")
+
     async def value(self, expression: str) -> Any:
-        """What a JavaScript expression comes to on the page."""
+        """What a JavaScript expression comes to on the page.
+
+        Raises:
+            ScriptError: it raised an error.
+            PageReplacedError: another page came in between.
+        """
         said = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in said:
+            raise ScriptError(expression, said["exceptionDetails"])
         return said["result"].get("value")
 
     async def until(self, expression: str) -> None:
@@ -88,7 +105,8 @@ class Tab:
     async def _holds(self, expression: str) -> bool:
         try:
             return bool(await self.value(f"Boolean({expression})"))
-        except PageReplacedError:
+        except (PageReplacedError, ScriptError):
+            # Such as an element that is not there yet.
             return False
 
     @property

@@ -93,6 +93,16 @@ def runs(process: subprocess.Popen[str], argument: str) -> bool:
     return False
 
 
+def loads(process: subprocess.Popen[str]) -> bool:
+    """Whether its Locust process has been given its plan."""
+    for child in descendants(process):
+        with suppress(psutil.NoSuchProcess):
+            command = child.cmdline()
+            if "harness.load.worker" in command:
+                return Path(command[command.index("harness.load.worker") + 1]).exists()
+    return False
+
+
 def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -103,6 +113,17 @@ def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
 def assert_gone(processes: list[psutil.Process]) -> None:
     _, alive = psutil.wait_procs(processes, timeout=10)
     assert alive == []
+
+
+def assert_ends_in_order(process: subprocess.Popen[str], state: Path, number: signal.Signals) -> None:
+    """At that signal: nothing of the run is left, neither processes nor records of them, and it says which it was."""
+    children = descendants(process)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=40)
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said
+    assert_gone(children)
+    assert not [*state.rglob("*.json")]
 
 
 SECRETS = ("JWT_SECRET", "IDENTITY_KEY", "PAYMENT_SECRET_KEY", "USER_SELLER_CODE", "USER_MANAGER_CODE")
@@ -226,16 +247,14 @@ def test_a_fixed_rate_is_half_of_what_the_closed_loop_did(start: Start, tmp_path
 
 
 def test_what_was_measured_before_a_failure_is_reported(start: Start, tmp_path: Path) -> None:
-    """The second cell is broken off; the first one is not lost, and the report says so."""
+    """The second cell is broken off; the first one is not lost, the report says so, and nothing is left running."""
     reports = tmp_path / "reports"
     process = start(
         "smoke", "--stages", "01", "--scenarios", "concert_list", "--repeats", "2", "--seconds", "1",
         "--warm-up", "0.5", "--instance-cpus", "none", "--reports", str(reports),
     )  # fmt: skip
     wait_until(lambda: runs(process, "r2.csv.gz"), 100, "the second cell")
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=40)
-    assert process.returncode == 130, said
+    assert_ends_in_order(process, tmp_path / "state", signal.SIGINT)
     summary = load_summary(reports / "latest" / "summary.json")
     assert [m.n for m in summary.measurements if m.metric == "throughput"] == [1]
     assert any("broken off" in caveat for caveat in summary.run.caveats)
@@ -265,17 +284,10 @@ def test_an_instance_is_added_to_a_run_and_another_is_stopped(start: Start, tmp_
     assert "stop:order#2@3s" in html
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing_running(start: Start, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_run_that_is_ended_leaves_nothing_running(start: Start, tmp_path: Path) -> None:
     process = start(*TINY, "--seconds", "60", "--reports", str(tmp_path / "reports"))
-    wait_until(lambda: runs(process, "harness.load.worker"), 40, "the start of the load")
-    children = descendants(process)
-    process.send_signal(number)
-    said, _ = process.communicate(timeout=30)
-    assert process.returncode == 128 + number
-    assert "Traceback" not in said
-    assert_gone(children)
-    assert not [*(tmp_path / "state").rglob("*.json")]
+    wait_until(lambda: loads(process), 40, "the start of the load")
+    assert_ends_in_order(process, tmp_path / "state", signal.SIGTERM)
 
 
 def test_up_serves_and_stops(start: Start, tmp_path: Path) -> None:

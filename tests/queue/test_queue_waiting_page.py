@@ -82,7 +82,7 @@ def test_a_browser_shows_the_place_and_then_the_result(language: str, scheme: st
                 assert await tab.value("document.getElementById('ahead').offsetHeight > 0"), "the place is shown"
                 heading = {"ko": "예매 순서를 기다리고 있습니다", "en": "You are in line"}[language]
                 assert await tab.value("document.getElementById('heading').textContent") == heading
-                await tab.value("location.reload()")
+                await tab.reload()
                 await tab.until("!document.getElementById('leave').hidden")
                 assert int(await tab.value("document.getElementById('ahead').textContent")) == 2 * WINDOW
                 assert await tab.value("document.documentElement.scrollWidth <= innerWidth")
