@@ -52,9 +52,9 @@ def test_of_a_thousand_buyers_of_one_seat_exactly_one_gets_it(shop: Shop, make: 
     buyers = [make.person() for _ in range(BUYERS)]
     bodies = [shop.request(buyer, [seat]) for buyer in buyers]
 
-    outcomes = Counter(asyncio.run(rush(shop.platform.gateway_url, buyers, bodies)))
+    answers = asyncio.run(rush(shop.platform.gateway_url, buyers, bodies))
 
-    assert outcomes[WON] == 1, outcomes
+    outcomes = Counter(answers)
     assert set(outcomes) <= {WON, TAKEN, BUSY}, outcomes
     assert outcomes.total() == BUYERS
     row, column = seat.split()
@@ -64,7 +64,11 @@ def test_of_a_thousand_buyers_of_one_seat_exactly_one_gets_it(shop: Shop, make: 
         shop.schedule["id"], row, column,
     )  # fmt: skip
     assert [row["status"] for row in rows] == ["PENDING"]
-    winner = next(buyer for buyer in buyers if buyer.user_id == rows[0]["user_id"])
+    (winner,) = (buyer for buyer in buyers if buyer.user_id == rows[0]["user_id"])
+    # Nobody else is told to have won; the winner may have been told, in the rush, that the answer takes too long.
+    told = dict(zip(buyers, answers, strict=True))
+    assert told.pop(winner) in (WON, BUSY), outcomes
+    assert WON not in told.values(), outcomes
     (won,) = winner.get(f"{BOOKINGS}/me/{winner.user_id}")["content"]
     assert won["seat"] == seat
     # Both look-ups show it taken: order-service's, and concert-service's, which asks it.
