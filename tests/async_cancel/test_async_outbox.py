@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from itertools import pairwise
 
@@ -14,6 +15,8 @@ from tests.polling import until
 
 KEYS, EACH = 60, 25
 LITTER_SECONDS = 90.0
+# Longer than order-service's connections may be idle within a transaction, and shorter than a send may take.
+IDLE_SECONDS = 3.0
 
 _FILL = """
     INSERT INTO outbox (key, body, request_id)
@@ -59,6 +62,29 @@ def test_a_relay_that_is_killed_leaves_its_rows_to_the_other(hall: Hall) -> None
         second.process.kill()
         assert until(lambda: hall.unpublished() == 0)
     check(hall, before, "killed", at_least_once=True)
+
+
+def test_rows_stay_locked_while_the_broker_stands_still(hall: Hall) -> None:
+    """For longer than a transaction may be idle that books seats."""
+    (one,) = hall.buy(1)
+    hall.accept(one)
+    hall.settled([one])
+    before = hall.broker.ends(CANCELLATIONS)
+
+    def free() -> int:
+        return len(hall.rows("SELECT 1 FROM outbox WHERE published_at IS NULL FOR UPDATE SKIP LOCKED"))
+
+    hall.kafka.pause()
+    try:
+        fill(hall, one.booking_id, "still")
+        # The first of each key are with the relay; the others wait for those.
+        assert until(lambda: free() == KEYS * (EACH - 1)), free()
+        time.sleep(IDLE_SECONDS)
+        assert free() == KEYS * (EACH - 1)
+    finally:
+        hall.kafka.resume()
+    assert until(lambda: hall.unpublished() == 0)
+    check(hall, before, "still")
 
 
 def fill(hall: Hall, booking_id: int, run: str) -> None:

@@ -39,6 +39,8 @@ _UNPUBLISHED = text("""
     )
     ORDER BY id LIMIT :at_once FOR UPDATE SKIP LOCKED
 """)
+# However long the broker takes: a setting that ends idle transactions (stage 04 has one) is not meant for this one.
+_STAY_LOCKED = text("SET LOCAL idle_in_transaction_session_timeout = 0")
 _MARK = text("UPDATE outbox SET published_at = now() WHERE id = ANY(CAST(:ids AS bigint[]))")
 
 
@@ -82,6 +84,7 @@ class Relay:
             rows = (await session.execute(_UNPUBLISHED, {"at_once": AT_ONCE})).all()
             if not rows:
                 return False
+            await session.execute(_STAY_LOCKED)
             sent = [
                 await producer.send(self._topic, row.body.encode(), row.key.encode(), headers=_headers(row))
                 for row in rows
