@@ -69,7 +69,6 @@ class LoadProcess:
         plan.save(unseen)
         unseen.replace(self._plan_file)
         _follow(self.process, plan, self._log, {"measuring": on_measuring, "measured": on_measured}, while_running)
-        self._supervisor.release(self.process)
         if self.process.returncode != 0 or not self._result_file.exists():
             last = next((line for line in reversed(self.process.tail()) if line.strip()), "it logged nothing")
             raise HarnessError(f"The load process failed: {last.strip()}", f"See its log, {self._log}.")

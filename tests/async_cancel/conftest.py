@@ -8,9 +8,8 @@ import psutil
 import psycopg
 import pytest
 
-from harness.launch import RunningStage, Secrets, launch
-from harness.launch.environment import DATABASES
-from harness.provision import Component, Infrastructure, create_database, provision
+from harness.launch import RunningStage
+from harness.provision import Component, Infrastructure, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests import plain
@@ -18,7 +17,7 @@ from tests.async_cancel.stage_hall import Hall
 from tests.contract.making import making
 from tests.contract.ordering import shopping
 from tests.faults.cell import Ground, Struck
-from tests.own_stage import ONE_OF_EACH
+from tests.own_stage import ONE_OF_EACH, own_stage
 from tests.recoveries import TOLD
 from tests.stage_fixtures import stage as stage
 
@@ -52,16 +51,8 @@ def running(
     stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningStage]:
     """The stage, for the harness's load (``ground``), and after it for all others (``hall``)."""
-    servers.ensure(*(Component(name) for name in stage.infrastructure))
-    names = {package: f"async_{stage.id[:2]}_{name}" for package, name in DATABASES.items()}
-    with launch(
-        stage.with_replicas(ONE_OF_EACH),
-        servers,
-        supervisor,
-        database_urls={package: create_database(servers, name) for package, name in names.items()},
-        secrets=Secrets(),
-        log_folder=tmp_path_factory.mktemp(f"async-{stage.id}"),
-        overrides=OVERRIDES,
+    with own_stage(
+        "async", stage.with_replicas(ONE_OF_EACH), servers, supervisor, tmp_path_factory, OVERRIDES
     ) as running:
         yield running
 

@@ -77,11 +77,11 @@ def test_rows_stay_locked_while_the_broker_stands_still(hall: Hall) -> None:
     hall.kafka.pause()
     try:
         fill(hall, one.booking_id, "still")
-        # The first of each key are with the relay, but for those that this look has kept from it; the others wait.
+        # The first of each key are with a relay. This look keeps some from it, which another may take then.
         assert until(lambda: free() < KEYS * EACH)
         waiting = free()
         time.sleep(IDLE_SECONDS)
-        assert free() == waiting
+        assert free() <= waiting
     finally:
         hall.kafka.resume()
     assert until(lambda: hall.unpublished() == 0)

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.launch import RunningStage, Secrets, launch
-from harness.launch.environment import DATABASES
-from harness.provision import Component, Infrastructure, create_database, provision
+from harness.launch import RunningStage
+from harness.provision import Infrastructure, provision
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
 from tests import plain
@@ -16,6 +15,7 @@ from tests.conftest import STAGES
 from tests.contract.client import Api
 from tests.contract.making import making
 from tests.contract.ordering import shopping
+from tests.own_stage import own_stage
 from tests.queue.line import ABANDONED_AFTER, LIMIT, READ_LIMIT, WINDOW, Line
 
 WORKER = "dispatcher"
@@ -63,17 +63,8 @@ def running(
     queue_stage: Stage, servers: Infrastructure, supervisor: Supervisor, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningStage]:
     """The stage with two gateways, where more than a few at once wait."""
-    servers.ensure(*(Component(name) for name in queue_stage.infrastructure))
-    names = {package: f"line_{queue_stage.id[:2]}_{name}" for package, name in DATABASES.items()}
-    with launch(
-        queue_stage.with_replicas(REPLICAS),
-        servers,
-        supervisor,
-        database_urls={package: create_database(servers, name) for package, name in names.items()},
-        secrets=Secrets(),
-        log_folder=tmp_path_factory.mktemp(f"line-{queue_stage.id}"),
-        overrides=OVERRIDES,
-    ) as running:
+    scaled = queue_stage.with_replicas(REPLICAS)
+    with own_stage("line", scaled, servers, supervisor, tmp_path_factory, OVERRIDES) as running:
         yield running
 
 
