@@ -14,6 +14,7 @@ from harness.provision import Component, Infrastructure, provision
 from harness.stages.manifest import STAGES_ROOT, Stage, discover_stages, find_stage
 from harness.supervise import Supervisor, sweep_leftovers
 from tests import stage_choice
+from tests.fork_server import ForkServer
 from tests.recoveries import pytest_terminal_summary as pytest_terminal_summary
 
 STAGES = discover_stages(STAGES_ROOT)
@@ -107,7 +108,7 @@ def _turn(group: str) -> int:
 def supervisor() -> Iterator[Supervisor]:
     """Owns every process that the tests start."""
     sweep_leftovers()
-    with Supervisor("tests") as owner:
+    with ForkServer() as forks, Supervisor("tests", start=forks.start) as owner:
         yield owner
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import psutil
 
@@ -37,6 +38,39 @@ class Command:
     grace_seconds: float
 
 
+class Child(Protocol):
+    """A process that was started, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None:
+        """Its exit code, -N after signal N; None while it runs."""
+
+    def send_signal(self, sig: int, /) -> None:
+        """Sends a signal, unless it has ended."""
+
+
+Start = Callable[[Command, BinaryIO], Child]
+"""Starts a command in a session of its own, with what it prints appended to a file; raises OSError."""
+
+
+def execute(command: Command, log: BinaryIO) -> Child:
+    """Starts a program as everybody does."""
+    return subprocess.Popen(
+        command.argv,
+        env={**command.env, OWNER_VARIABLE: command.owner},
+        cwd=command.cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        user=command.uid,
+        group=command.gid,
+        extra_groups=None if command.uid is None else [],
+    )
+
+
 class ManagedProcess:
     """A process in a session of its own, so that a terminal's Ctrl-C reaches the harness alone.
 
@@ -45,12 +79,13 @@ class ManagedProcess:
     session of their own, and the id of a group whose leader has ended may come to belong to somebody else.
     """
 
-    def __init__(self, command: Command, on_start: Callable[[ManagedProcess], None]) -> None:
-        """Start ``command``; ``on_start`` is called right after the fork, here and in `respawn`."""
+    def __init__(self, command: Command, start: Start, on_start: Callable[[ManagedProcess], None]) -> None:
+        """``start`` the ``command``; ``on_start`` is called right after that, here and in `respawn`."""
         self._command = command
+        self._start = start
         self._on_start = on_start
         self._log_start = 0
-        self._popen = self._launch()
+        self._child = self._launch()
         on_start(self)
 
     @property
@@ -71,15 +106,15 @@ class ManagedProcess:
 
     @property
     def pid(self) -> int:
-        return self._popen.pid
+        return self._child.pid
 
     @property
     def returncode(self) -> int | None:
         """The exit code, -N after signal N, None while it runs."""
-        return self._popen.poll()
+        return self._child.poll()
 
     def alive(self) -> bool:
-        return self._popen.poll() is None
+        return self._child.poll() is None
 
     def wait(self, timeout: float) -> int | None:
         """Wait at most ``timeout`` seconds for it to end; its exit code, or None if it still runs."""
@@ -95,7 +130,7 @@ class ManagedProcess:
         """
         tree = self._tree()
         if self.alive():
-            self._popen.send_signal(self.stop_signal)
+            self._child.send_signal(self.stop_signal)
             signal_all(tree, signal.SIGCONT)
         deadline = time.monotonic() + (self._command.grace_seconds if grace is None else grace)
         while self.alive() and time.monotonic() < deadline and not hurry.is_set():
@@ -110,7 +145,7 @@ class ManagedProcess:
         """SIGSTOP for the whole tree: it stays connected, and answers nothing."""
         self._require_alive("paused")
         # The parent first: once it stands still, it starts no further children.
-        self._popen.send_signal(signal.SIGSTOP)
+        self._child.send_signal(signal.SIGSTOP)
         signal_all(self._tree(), signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -122,7 +157,7 @@ class ManagedProcess:
         """Start it again, after it has ended, with the same arguments, environment and log."""
         if self.alive():
             raise HarnessError(f"{self.name} (process {self.pid}) still runs and cannot be started a second time.")
-        self._popen = self._launch()
+        self._child = self._launch()
         self._on_start(self)
 
     def tail(self, lines: int = 20) -> list[str]:
@@ -133,24 +168,13 @@ class ManagedProcess:
             handle.seek(max(self._log_start, handle.seek(0, os.SEEK_END) - _TAIL_BYTES))
             return handle.read().decode("utf-8", errors="replace").splitlines()[-lines:]
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _launch(self) -> Child:
         command = self._command
         command.log.parent.mkdir(parents=True, exist_ok=True)
         try:
             with command.log.open("ab") as log:
                 self._log_start = log.tell()
-                return subprocess.Popen(
-                    command.argv,
-                    env={**command.env, OWNER_VARIABLE: command.owner},
-                    cwd=command.cwd,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    user=command.uid,
-                    group=command.gid,
-                    extra_groups=None if command.uid is None else [],
-                )
+                return self._start(command, log)
         except OSError as error:
             raise HarnessError(
                 f"{command.name} cannot be started: {error.strerror}: {error.filename or command.argv[0]}.",

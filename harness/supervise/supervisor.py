@@ -20,7 +20,7 @@ from harness.supervise.cleaning import remove_cgroup, remove_directory
 from harness.supervise.identity import ProcessIdentity, this_machine
 from harness.supervise.interrupts import uninterrupted
 from harness.supervise.marks import end_marked
-from harness.supervise.process import Command, ManagedProcess
+from harness.supervise.process import Command, ManagedProcess, Start, execute
 from harness.supervise.record import STATE_VARIABLE, ChildRecord, RunRecord
 
 _GONE_SECONDS = 10.0
@@ -33,19 +33,21 @@ class Supervisor:
     removed at the end. Methods may be called from several threads.
     """
 
-    def __init__(self, label: str, scratch: Path | None = None) -> None:
+    def __init__(self, label: str, scratch: Path | None = None, *, start: Start = execute) -> None:
         """Open a run.
 
         Args:
             label: what the run is called in messages, as "quick" or "tests".
             scratch: the folder to make and to remove at the end, which must not exist yet or be empty; by default a
                 new one in the temporary folder.
+            start: how a process is started.
         """
         name = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:24] or "run"
         self.run_id = f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
         self.label = label
         self.scratch = scratch or Path(tempfile.gettempdir()) / f"fortickets-{self.run_id}"
         self.warnings: list[str] = []
+        self._start = start
         self._lock = threading.RLock()
         self._processes: list[ManagedProcess] = []
         self._serial = 0
@@ -132,7 +134,7 @@ class Supervisor:
                 stop_signal=stop_signal,
                 grace_seconds=grace_seconds,
             )
-            return ManagedProcess(command, self._on_start)
+            return ManagedProcess(command, self._start, self._on_start)
 
     def run(
         self,
