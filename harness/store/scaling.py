@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -48,6 +47,9 @@ def fit(points: Sequence[tuple[float, float]]) -> ScalingLaw | None:
 
     Two numbers of instances tell λ and σ only, and κ is taken as 0. None: there are fewer, or nothing succeeded.
     """
+    # Takes a second to import, which no other command should.
+    from scipy.optimize import least_squares
+
     different = {instances for instances, _ in points}
     if len(different) < 2 or not all(rate > 0 for _, rate in points):
         return None

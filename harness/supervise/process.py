@@ -97,6 +97,11 @@ class ManagedProcess:
         return self._command.argv
 
     @property
+    def env(self) -> Mapping[str, str]:
+        """The environment that it was started with."""
+        return self._command.env
+
+    @property
     def log(self) -> Path:
         return self._command.log
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import psutil
 import psycopg
 import pytest
 
@@ -97,5 +96,5 @@ def hall(running: RunningStage, tmp_path_factory: pytest.TempPathFactory) -> Ite
         shopping(maker) as shop,
     ):
         maker.rows("order", LITTER)
-        told = {name: psutil.Process(processes[0].pid).environ() for name, processes in running.processes.items()}
+        told = {name: processes[0].env for name, processes in running.processes.items()}
         yield Hall(shop, tmp_path_factory.mktemp("async-more"), told)

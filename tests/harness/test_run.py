@@ -23,11 +23,12 @@ import httpx
 import psutil
 import pytest
 
+from harness.launch.ports import OFFSETS
 from harness.report.extras import load_extras
 from harness.stages.manifest import REPOSITORY
 from harness.store.files import load_summary
 from harness.store.summary import Summary
-from harness.supervise import STATE_VARIABLE, free_port
+from harness.supervise import STATE_VARIABLE, free_port, is_free
 from tests import plain
 
 RUN_ALL = [sys.executable, str(REPOSITORY / "run_all.py")]
@@ -78,6 +79,13 @@ def starting(folder: Path) -> Iterator[Start]:
 def start(tmp_path: Path) -> Iterator[Start]:
     with starting(tmp_path) as run:
         yield run
+
+
+def free_base() -> int:
+    """A port for ``--port-base``: free, as those of all components are that follow from it."""
+    while not all(is_free((base := free_port()) + offset) for offset in OFFSETS.values()):
+        pass
+    return base
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -291,7 +299,7 @@ def test_a_run_that_is_ended_leaves_nothing_running(start: Start, tmp_path: Path
 
 
 def test_up_serves_and_stops(start: Start, tmp_path: Path) -> None:
-    base = free_port()
+    base = free_base()
     described = tmp_path / "stage.json"
     plan = tmp_path / "plan.json"
     process = start(
