@@ -1,21 +1,13 @@
-"""The data that a measurement starts from: made from a seed, the same for every stage, loaded by COPY in seconds.
-
-The columns written here are those that every stage has had since the first; what a later stage adds has a default.
-"""
+"""The data that a measurement starts from: made from a seed, the same for every stage."""
 
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-import psycopg
-from psycopg import sql
 
 from common.identity import Role, User
 from payment_simulator.checkout_key import payment_key_for
@@ -89,99 +81,23 @@ DATASETS: Mapping[str, Dataset] = {
     "large": Dataset("large", concerts=2_000, schedules_per_concert=10, bookings_per_schedule=10),
 }
 
-SEEDED_AT_MS = 1_700_000_000_000
-"""When the seeded payments were made, by the ledger: some day in the past."""
-
-_Rows = Iterable[Sequence[Any]]
-
-_USER_COLUMNS = ("id", "email", "nickname", "phone", "profile_image", "password_hash", "role")
-_VENUE_COLUMNS = ("id", "name", "location", "row_count", "column_count")
-_CONCERT_COLUMNS = ("id", "user_id", "name", "run_time", "start_date", "end_date", "price", "image")
-_SCHEDULE_COLUMNS = ("id", "concert_id", "venue_id", "concert_date", "concert_time")
-_PAYMENT_COLUMNS = (
-    "id", "user_id", "concert_id", "schedule_id", "total_price", "status", "payment_key", "order_id", "card",
-)  # fmt: skip
-_BOOKING_COLUMNS = (
-    "id", "user_id", "concert_id", "schedule_id", "payment_id", "price", "status", "seat_row", "seat_column",
-)  # fmt: skip
+Rows = Iterable[Sequence[Any]]
 
 
-def seed_databases(database_urls: Mapping[str, str], dataset: Dataset, password_hash: str) -> None:
-    """Empties the three databases and fills them with ``dataset``; every account has the same password."""
-    _fill(database_urls["user"], {"users": (_USER_COLUMNS, _users(dataset, password_hash))})
-    _fill(
-        database_urls["concert"],
-        {
-            "venues": (_VENUE_COLUMNS, _venues(dataset)),
-            "concerts": (_CONCERT_COLUMNS, _concerts(dataset)),
-            "schedules": (_SCHEDULE_COLUMNS, _schedules(dataset)),
-        },
-    )
-    bookings, payments = _sold(dataset)
-    _fill(
-        database_urls["order"],
-        {"payments": (_PAYMENT_COLUMNS, payments), "bookings": (_BOOKING_COLUMNS, bookings)},
-        others=("refunds", "idempotency_keys"),
-    )
-
-
-def seed_ledger(path: Path, dataset: Dataset) -> None:
-    """Empties the payment simulator's ledger and books every seeded payment in it, as if it had taken it."""
-    ledger = sqlite3.connect(path, timeout=30.0)
-    try:
-        with ledger:
-            for table in ("cancels", "idempotency_keys", "payments", "checkouts"):
-                ledger.execute(f"DELETE FROM {table}")
-            _, sold = _sold(dataset)
-            payments = [(row[6], row[7], row[4], f"seeded-{row[0]}", SEEDED_AT_MS) for row in sold]
-            ledger.executemany(
-                "INSERT INTO checkouts (payment_key, order_id, order_name, amount, created_ms)"
-                " VALUES (?, ?, 'seeded', ?, ?)",
-                [(key, order, amount, at) for key, order, amount, _, at in payments],
-            )
-            ledger.executemany(
-                "INSERT INTO payments (payment_key, order_id, status, total_amount, balance_amount, transaction_key,"
-                " confirmed_ms) VALUES (?, ?, 'DONE', ?, ?, ?, ?)",
-                [(key, order, amount, amount, transaction, at) for key, order, amount, transaction, at in payments],
-            )
-    finally:
-        ledger.close()
-
-
-def _fill(database_url: str, tables: Mapping[str, tuple[Sequence[str], _Rows]], others: Sequence[str] = ()) -> None:
-    """Replaces the content of ``tables``, empties the ``others``, and tells the planner what is there now."""
-    with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
-        names = sql.SQL(", ").join(map(sql.Identifier, [*tables, *others]))
-        cursor.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(names))
-        for table, (columns, rows) in tables.items():
-            names = sql.SQL(", ").join(map(sql.Identifier, columns))
-            with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)) as copy:
-                for row in rows:
-                    copy.write_row(row)
-            # The ids were given by us; the next one that the platform makes comes after them.
-            cursor.execute(
-                sql.SQL("SELECT setval(pg_get_serial_sequence({}, 'id'), GREATEST(max(id), 1)) FROM {}").format(
-                    sql.Literal(table), sql.Identifier(table)
-                )
-            )
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        for table in (*tables, *others):
-            connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(sql.Identifier(table)))
-
-
-def _users(dataset: Dataset, password_hash: str) -> _Rows:
+def user_rows(dataset: Dataset, password_hash: str) -> Rows:
+    """Everybody; each has the same password."""
     for user in dataset.all_users:
         nickname = f"u{user.user_id:05d}"
         phone = f"010{user.user_id:08d}"
         yield user.user_id, user.email, nickname, phone, "", password_hash, user.role.value
 
 
-def _venues(dataset: Dataset) -> _Rows:
+def venue_rows(dataset: Dataset) -> Rows:
     for venue in range(1, dataset.venues + 1):
         yield venue, f"{venue}관", "서울", VENUE_ROWS, VENUE_COLUMNS
 
 
-def _concerts(dataset: Dataset) -> _Rows:
+def concert_rows(dataset: Dataset) -> Rows:
     chosen = random.Random(dataset.seed)
     for concert in range(1, dataset.concerts + 1):
         name = f"{chosen.choice(_ARTISTS)} {chosen.choice(_EVENTS)} {concert}"
@@ -191,7 +107,7 @@ def _concerts(dataset: Dataset) -> _Rows:
         yield concert, _seller_of(dataset, concert), name, chosen.randrange(80, 181), start, end, price, image
 
 
-def _schedules(dataset: Dataset) -> _Rows:
+def schedule_rows(dataset: Dataset) -> Rows:
     chosen = random.Random(dataset.seed + 1)
     for schedule in range(1, dataset.schedules + 1):
         concert = concert_of(dataset, schedule)
@@ -200,7 +116,7 @@ def _schedules(dataset: Dataset) -> _Rows:
         yield schedule, concert, chosen.randrange(1, dataset.venues + 1), day, chosen.choice(_SHOW_TIMES)
 
 
-def _bookings(dataset: Dataset) -> _Rows:
+def booking_rows(dataset: Dataset) -> Rows:
     chosen = random.Random(dataset.seed + 2)
     known = prices(dataset)
     buyers = dataset.load_users
@@ -215,7 +131,7 @@ def _bookings(dataset: Dataset) -> _Rows:
             yield booking, buyer, concert, schedule, booking, price, "CONFIRMED", row, column
 
 
-def _payments(bookings: _Rows) -> _Rows:
+def payment_rows(bookings: Rows) -> Rows:
     """Each seeded booking has been paid for on its own; payment and booking have the same id."""
     for _, user, concert, schedule, payment, price, *_ in bookings:
         order = f"{payment}_seeded"
@@ -223,10 +139,10 @@ def _payments(bookings: _Rows) -> _Rows:
 
 
 @lru_cache(maxsize=1)
-def _sold(dataset: Dataset) -> tuple[Sequence[Sequence[Any]], Sequence[Sequence[Any]]]:
+def sold_rows(dataset: Dataset) -> tuple[Sequence[Sequence[Any]], Sequence[Sequence[Any]]]:
     """The bookings and their payments: made once a run, and seeded for every cell of it."""
-    bookings = list(_bookings(dataset))
-    return bookings, list(_payments(bookings))
+    bookings = list(booking_rows(dataset))
+    return bookings, list(payment_rows(bookings))
 
 
 def concert_of(dataset: Dataset, schedule: int) -> int:
@@ -236,7 +152,7 @@ def concert_of(dataset: Dataset, schedule: int) -> int:
 
 def prices(dataset: Dataset) -> Mapping[int, int]:
     """Concert id to the price of a seat, in won."""
-    return {row[0]: row[6] for row in _concerts(dataset)}
+    return {row[0]: row[6] for row in concert_rows(dataset)}
 
 
 def free_seat(number: int) -> str:
@@ -248,7 +164,7 @@ def free_seat(number: int) -> str:
 def booking_owners(dataset: Dataset) -> list[int]:
     """The owner of each seeded booking, as a number among the load's users."""
     first = dataset.load_users[0].user_id
-    bookings, _ = _sold(dataset)
+    bookings, _ = sold_rows(dataset)
     return [row[1] - first for row in bookings]
 
 

@@ -36,9 +36,10 @@ from harness.store.samples import (
 )
 from harness.store.summary import Params
 from harness.supervise import ManagedProcess
-from scenarios.dataset import Dataset, seed_databases, seed_ledger
+from scenarios.dataset import Dataset
 from scenarios.model import CellState, Course, Finding, Load, Scenario, Shape, Variant
 from scenarios.plan import LoadPlan
+from scenarios.seeding import seed_databases, seed_ledger
 
 LOAD = "locust"
 # A load that is bounded by its number of requests ends after this time even so.

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.stages.manifest import Stage
-from tests.gateway.gateway_process import GatewayProcess, free_port, running_gateway
+from harness.supervise import Supervisor, free_port
+from tests.gateway.gateway_process import GatewayProcess, running_gateway
 from tests.gateway.upstreams import Echo, Misbehaving, running
 from tests.stage_fixtures import stage as stage
 
@@ -55,13 +56,16 @@ def misbehaving(servers: tuple[Echo, Misbehaving, dict[str, str]]) -> Misbehavin
 
 @pytest.fixture(scope="package")
 def start_gateway(
-    stage_path: Path, servers: tuple[Echo, Misbehaving, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+    stage_path: Path,
+    servers: tuple[Echo, Misbehaving, dict[str, str]],
+    supervisor: Supervisor,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> StartGateway:
     """Starts another gateway before the same services, with settings of its own."""
 
     def start(**settings: object) -> AbstractContextManager[GatewayProcess]:
         log = tmp_path_factory.mktemp("gateway") / "gateway.log"
-        return running_gateway(stage_path, log, servers[2], **settings)
+        return running_gateway(stage_path, supervisor, log, servers[2], **settings)
 
     return start
 

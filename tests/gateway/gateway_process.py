@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,38 +11,41 @@ from pathlib import Path
 
 import psutil
 
+from harness.stages.manifest import REPOSITORY
+from harness.supervise import Supervisor, free_port
 from tests.gateway.asking import SECRETS, ask
 from tests.polling import until as until
-
-ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class GatewayProcess:
     """One gateway. ``log`` is what it wrote so far."""
 
-    def __init__(self, stage_path: Path, log_path: Path, service_urls: Mapping[str, str], **settings: object) -> None:
+    def __init__(
+        self,
+        stage_path: Path,
+        supervisor: Supervisor,
+        log_path: Path,
+        service_urls: Mapping[str, str],
+        **settings: object,
+    ) -> None:
         self.port = free_port()
         self._log_path = log_path
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")},
-            "PYTHONPATH": os.pathsep.join([str(stage_path), str(ROOT)]),
+            "PYTHONPATH": os.pathsep.join([str(stage_path), str(REPOSITORY)]),
             **SECRETS,
             "GATEWAY_PORT": str(self.port),
             "GATEWAY_SERVICE_URLS": json.dumps(dict(service_urls)),
             **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        with log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "common.serve", "gateway"],
-                cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+        self.process = supervisor.spawn(
+            "gateway",
+            [sys.executable, "-m", "common.serve", "gateway"],
+            env=environment,
+            cwd=REPOSITORY,
+            log=log_path,
+            grace_seconds=15.0,
+        )
 
     @property
     def log(self) -> str:
@@ -56,7 +57,7 @@ class GatewayProcess:
         return resident
 
     def is_ready(self) -> bool:
-        assert self.process.poll() is None, self.log
+        assert self.process.alive(), self.log
         try:
             return ask(self.port, "/health/ready", token=False).status == 200
         except OSError:
@@ -72,17 +73,12 @@ class GatewayProcess:
 
 @contextmanager
 def running_gateway(
-    stage_path: Path, log_path: Path, service_urls: Mapping[str, str], **settings: object
+    stage_path: Path, supervisor: Supervisor, log_path: Path, service_urls: Mapping[str, str], **settings: object
 ) -> Iterator[GatewayProcess]:
     """A gateway that is ready, and is ended whatever becomes of the test."""
-    gateway = GatewayProcess(stage_path, log_path, service_urls, **settings)
+    gateway = GatewayProcess(stage_path, supervisor, log_path, service_urls, **settings)
     try:
         assert until(gateway.is_ready), gateway.log
         yield gateway
     finally:
-        gateway.process.terminate()
-        try:
-            gateway.process.wait(15)
-        except subprocess.TimeoutExpired:
-            gateway.process.kill()
-            gateway.process.wait()
+        supervisor.release(gateway.process)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.stages.manifest import REPOSITORY
 from tests.gateway.asking import IDENTITY_KEY, JWT_SECRET, SECRETS, TOKEN, ask
 from tests.gateway.conftest import StartGateway
-from tests.gateway.gateway_process import ROOT, GatewayProcess, until
+from tests.gateway.gateway_process import GatewayProcess, until
 from tests.gateway.upstreams import Echo
 
 
@@ -25,7 +26,7 @@ def test_a_request_in_flight_is_finished_on_sigterm(start_gateway: StartGateway,
                 f"GET /concert-service/slow HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
             )
             assert echo.entered.wait(5)
-            gateway.process.send_signal(signal.SIGTERM)
+            os.kill(gateway.process.pid, signal.SIGTERM)
             assert until(lambda: "Shutting down" in gateway.log)
             assert until(lambda: not _accepts(gateway.port)), "a stopping gateway takes no new connections"
             echo.finish.set()
@@ -41,7 +42,7 @@ def test_a_request_that_does_not_end_cannot_hold_the_gateway_up(start_gateway: S
                 f"GET /concert-service/slow HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
             )
             assert echo.entered.wait(5)
-            gateway.process.send_signal(signal.SIGTERM)
+            os.kill(gateway.process.pid, signal.SIGTERM)
             gateway.process.wait(8)
         assert echo.cancelled.wait(5)
 
@@ -109,14 +110,14 @@ def test_nothing_that_a_client_chooses_makes_metrics_grow(gateway: GatewayProces
 def test_a_wrong_setting_is_named_and_its_value_is_not_shown(
     stage_path: Path, variable: str, value: str | None
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": f"{stage_path}{os.pathsep}{ROOT}", **SECRETS}
+    environment = {**os.environ, "PYTHONPATH": f"{stage_path}{os.pathsep}{REPOSITORY}", **SECRETS}
     if value is None:
         del environment[variable]
     else:
         environment[variable] = value
     done = subprocess.run(
         [sys.executable, "-m", "common.serve", "gateway"],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=20, check=False,
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

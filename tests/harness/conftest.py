@@ -16,8 +16,8 @@ from harness.launch.environment import DATABASES
 from harness.provision import Infrastructure, create_database
 from harness.stages.manifest import REPOSITORY, STAGES_ROOT, discover_stages
 from payment_simulator.schema import open_for_writing
-from scenarios.dataset import seed_databases, seed_ledger
 from scenarios.model import CellState
+from scenarios.seeding import seed_databases, seed_ledger
 from tests.harness.audited import SMALL
 
 

@@ -20,15 +20,15 @@ from harness.sample import Sampler, Snapshot
 from harness.sample.sampler import cpus_in_use, evenly, memory_mib
 from harness.supervise import ManagedProcess, Supervisor
 from scenarios.arrivals import Arrivals, Surge
-from scenarios.dataset import (  # the rows, without a database
+from scenarios.dataset import (
     DATASETS,
     VENUE_COLUMNS,
     VENUE_ROWS,
-    _bookings,
-    _concerts,
-    _schedules,
-    _users,
+    booking_rows,
     concert_of,
+    concert_rows,
+    schedule_rows,
+    user_rows,
 )
 
 BUSY = "while True: pass"
@@ -318,22 +318,22 @@ def test_nothing_recorded_is_no_latency() -> None:
 
 def test_the_data_set_is_the_same_every_time() -> None:
     dataset = replace(DATASETS["default"], concerts=30, today=date(2026, 11, 1))
-    for rows in (_concerts, _schedules, _bookings):
+    for rows in (concert_rows, schedule_rows, booking_rows):
         assert list(rows(dataset)) == list(rows(dataset))
-    assert list(_concerts(dataset)) != list(_concerts(replace(dataset, seed=2)))
+    assert list(concert_rows(dataset)) != list(concert_rows(replace(dataset, seed=2)))
 
 
 def test_the_data_set_keeps_the_platforms_rules() -> None:
     dataset = replace(DATASETS["default"], concerts=30)
-    concerts = {row[0]: row for row in _concerts(dataset)}
-    for schedule, concert, venue, day, _ in _schedules(dataset):
+    concerts = {row[0]: row for row in concert_rows(dataset)}
+    for schedule, concert, venue, day, _ in schedule_rows(dataset):
         assert concert == concert_of(dataset, schedule)
         assert concerts[concert][4] <= day <= concerts[concert][5]
         assert 1 <= venue <= dataset.venues
-    seats = [(row[3], row[7], row[8]) for row in _bookings(dataset)]
+    seats = [(row[3], row[7], row[8]) for row in booking_rows(dataset)]
     assert len(seats) == len(set(seats)) == dataset.bookings
     assert all(1 <= row <= VENUE_ROWS and 1 <= column <= VENUE_COLUMNS for _, row, column in seats)
-    users = list(_users(dataset, "hash"))
+    users = list(user_rows(dataset, "hash"))
     for column in (0, 1, 2, 3):
         assert len({user[column] for user in users}) == len(users)
     assert all(len(user[2]) <= 10 and len(user[3]) <= 11 for user in users)
