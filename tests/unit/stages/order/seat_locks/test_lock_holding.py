@@ -54,8 +54,9 @@ def test_of_a_crowd_at_two_instances_nobody_gets_a_sold_seat(shape: str, in_grou
         assert len(sold) == len(set(sold))
         if shape == "at one seat":
             assert found == {"sold": 1, "SeatAlreadyBooked": 399}
-            # The crowd does not come as far as the database: one buyer does.
-            assert len(ground.tried) == 1
+            # The crowd does not come as far as the database: one buyer does; and one of the other instance, if that one
+            # saw the seat free before it was sold, and had the lock afterwards.
+            assert len(ground.tried) in (1, 2)
         else:
             assert 1 <= found["sold"] <= 3
             assert len(sold) == 3 * found["sold"]
