@@ -80,7 +80,7 @@ class Audience:
                     group.create_task(self._repeat(write, PAUSE_SECONDS))
                 everything = (self._list, self._search, self._detail, self._seats)
                 for reader in range(readers):
-                    group.create_task(self._repeat(everything[reader % len(everything)], 0.01))
+                    group.create_task(self._repeat(everything[reader % len(everything)], 0.04))
                 try:
                     await during()
                 finally:

@@ -135,7 +135,7 @@ def test_a_dead_order_service_takes_only_its_own_calls_with_it(lone: Maker) -> N
 
 
 class Asking:
-    """Reads and writes without a pause, and what became of them."""
+    """Reads and writes all the time, and what became of them."""
 
     def __init__(self, manager: Api) -> None:
         self._manager = manager
@@ -143,7 +143,7 @@ class Asking:
         self._seen = threading.Condition()
 
     def go_on(self, stop: threading.Event) -> None:
-        while not stop.is_set():
+        while not stop.wait(0.02):
             for method, path, body in (("GET", f"{CONCERTS}?size=1", None), ("POST", VENUES, venue_body())):
                 answer = outcome(self._manager.send(method, path, json=body))
                 with self._seen:

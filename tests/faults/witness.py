@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 45.0
 """Longer than the gateway waits for a service: who is left without an answer for so long has been forgotten."""
 
 # So that asking is no load of its own: a login alone takes a service some 30 ms of CPU.
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.25
 RECOVERY_SECONDS = 40.0
 """From the end of the load; a start takes one or two on an idle machine."""
 

@@ -28,7 +28,7 @@ BOTH = ("order", "order#2")
 
 _CLIENTS = 8
 # So that a crowd that waits for something leaves both cores to what it waits for.
-_PAUSE_SECONDS = 0.03
+_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
