@@ -20,7 +20,7 @@ HELP = (
     "By default tests/contract runs on the first and the last, tests/gateway on the first, and everything else "
     "(tests/faults, tests/cache, tests/async_cancel, tests/schemas) on the last stage that has what is tested.\n"
     "Tests that import a stage's code import the first one's; FORTICKETS_STAGE=02 has everything run on 02 alone.\n"
-    "Before a change to a stage lands: pytest --stages all tests/contract"
+    "Before a change to a stage lands: pytest --stages all tests/contract, and .ci/further-stages all"
 )
 
 
