@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -19,6 +20,7 @@ from harness.supervise.marks import OWNER_VARIABLE, end_marked, signal_all, wait
 
 _POLL_SECONDS = 0.01
 _KILL_SECONDS = 10.0
+_STOP_SECONDS = 1.0
 _TAIL_BYTES = 65_536
 
 
@@ -185,6 +187,17 @@ class ManagedProcess:
                 f"{command.name} cannot be started: {error.strerror}: {error.filename or command.argv[0]}.",
             ) from error
 
+    def _stand_still(self) -> None:
+        """Stop the parent, so that it has no further children: PostgreSQL starts one when another of them is killed."""
+        self._child.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + _STOP_SECONDS
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(self.pid)
+            while process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
+                if time.monotonic() > deadline:  # in a system call that cannot be interrupted
+                    return
+                time.sleep(_POLL_SECONDS / 10)
+
     def _require_alive(self, verb: str) -> None:
         if not self.alive():
             raise HarnessError(f"{self.name} has ended (exit code {self.returncode}) and cannot be {verb}.")
@@ -201,6 +214,7 @@ class ManagedProcess:
 
     def _kill(self, tree: list[psutil.Process]) -> None:
         """End what is left of ``tree`` (taken earlier: an ended parent's children are no longer found by descent)."""
+        self._stand_still()
         found = {*tree, *self._tree()}
         signal_all(found, signal.SIGKILL)
         if self.wait(_KILL_SECONDS) is None:

@@ -72,6 +72,21 @@ def test_everything_ends_with_the_run_in_reverse_order(tmp_path: Path, state: Pa
     owner.stop_all()
 
 
+def test_a_parent_that_starts_children_all_the_time_is_killed_with_the_last_of_them(supervisor: Supervisor) -> None:
+    """As PostgreSQL does when one of its own is killed; these carry no mark either."""
+    patience = f"60{os.getpid()}"
+    program = (
+        "import subprocess, time\n"
+        f"for _ in range(400): subprocess.Popen(['sleep', '{patience}'], env={{}}); time.sleep(0.002)\n"
+        "time.sleep(600)"
+    )
+    process = supervisor.spawn("parent", [sys.executable, "-c", program], log=supervisor.scratch / "parent.log")
+    _children(process, 20)
+    process.kill()
+    left = [found for found in psutil.process_iter(["cmdline"]) if found.info["cmdline"] == ["sleep", patience]]
+    assert not [found for found in left if not _gone(found)]
+
+
 def test_a_failure_ends_everything_too(tmp_path: Path) -> None:
     owner = Supervisor("test")
     process = owner.spawn("sleeper", SLEEP, log=tmp_path / "log")
