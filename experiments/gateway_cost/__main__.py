@@ -12,17 +12,20 @@ import argparse
 import asyncio
 import json
 import os
+import socket
 import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
-import aiohttp
 import psutil
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -49,7 +52,7 @@ class Rung:
 
     name: str
     process: ManagedProcess
-    url: str
+    port: int
 
 
 @contextmanager
@@ -80,59 +83,81 @@ def opened(folder: Path, secrets: Secrets) -> Iterator[list[Rung]]:
                 cwd=REPOSITORY,
                 log=folder / f"{served[name]}.log",
             )
-            rungs.append(Rung(name, process, urls[name] + PATH))
+            rungs.append(Rung(name, process, ports[name]))
         yield rungs
 
 
-async def _ready(session: aiohttp.ClientSession, rung: Rung) -> None:
+class _Client(asyncio.Protocol):
+    """Asks, and asks again as soon as it has its answer. An HTTP library would take more than what is measured."""
+
+    def __init__(self, request: bytes, failed: asyncio.Future[None]) -> None:
+        self._request = request
+        self._failed = failed
+        self._received = b""
+        self.answered = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._received.endswith(BODY):
+            self._received = b""
+            self.answered += 1
+            self.transport.write(self._request)
+        elif len(self._received) > 2 * len(BODY) or not self._received.startswith(b"HTTP/1.1 200"):
+            self._fail(self._received[:80].decode("latin-1"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(f"it closed a connection ({exc})")
+
+    def _fail(self, why: str) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(HarnessError(f"An answer is not what it should be: {why}"))
+
+
+def _await_ready(rung: Rung) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:
-            async with session.get(rung.url) as answer:
-                if await answer.read() == BODY:
-                    return
-                raise HarnessError(f"{rung.name} answers {answer.status}.", f"See its log, {rung.process.log}.")
-        except aiohttp.ClientConnectionError as problem:
+            with socket.create_connection(("127.0.0.1", rung.port), timeout=1.0):
+                return
+        except OSError as problem:
             if not rung.process.alive() or time.monotonic() > deadline:
                 raise HarnessError(f"{rung.name} does not answer.", f"See its log, {rung.process.log}.") from problem
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
 
 
-async def _load(session: aiohttp.ClientSession, rung: Rung, seconds: float) -> float:
+async def _load(rung: Rung, token: str, seconds: float) -> float:
     """Asks for that long; the CPU time of the process for a request, in microseconds."""
+    loop = asyncio.get_running_loop()
     process = psutil.Process(rung.process.pid)
-    end = time.monotonic() + seconds
-
-    async def client() -> int:
-        answered = 0
-        while time.monotonic() < end:
-            async with session.get(rung.url) as answer:
-                if await answer.read() != BODY:
-                    raise HarnessError(f"{rung.name} answers {answer.status}.", f"See its log, {rung.process.log}.")
-            answered += 1
-        return answered
-
+    request = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    failed: asyncio.Future[None] = loop.create_future()
     before = process.cpu_times()
-    answered = sum(await asyncio.gather(*(client() for _ in range(CLIENTS))))
-    after = process.cpu_times()
+    connecting = [
+        loop.create_connection(partial(_Client, request, failed), "127.0.0.1", rung.port) for _ in range(CLIENTS)
+    ]
+    clients = [client for _, client in await asyncio.gather(*connecting)]
+    with suppress(TimeoutError):
+        await asyncio.wait_for(failed, seconds)
+    after, answered = process.cpu_times(), sum(client.answered for client in clients)
+    for client in clients:
+        client.transport.abort()
     return (after.user + after.system - before.user - before.system) * 1e6 / answered
 
 
-async def measure(
-    rungs: list[Rung], token: str, rounds: int, seconds: float, console: Console
-) -> dict[str, list[float]]:
+def measure(rungs: list[Rung], token: str, rounds: int, seconds: float, console: Console) -> dict[str, list[float]]:
     """CPU microseconds a request, for each process and round; they take turns."""
     costs: dict[str, list[float]] = {rung.name: [] for rung in rungs}
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), headers={"authorization": f"Bearer {token}"}
-    ) as session:
+    for rung in rungs:
+        _await_ready(rung)
+        uvloop.run(_load(rung, token, seconds))  # what is done for the first time costs more
+    for number in range(rounds):
+        console.print(f"round {number + 1} of {rounds}", style="dim")
         for rung in rungs:
-            await _ready(session, rung)
-            await _load(session, rung, seconds)  # what is done for the first time costs more
-        for number in range(rounds):
-            console.print(f"round {number + 1} of {rounds}", style="dim")
-            for rung in rungs:
-                costs[rung.name].append(await _load(session, rung, seconds))
+            costs[rung.name].append(uvloop.run(_load(rung, token, seconds)))
     return costs
 
 
@@ -168,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         rungs = stack.enter_context(opened(folder, secrets))
-        costs = asyncio.run(measure(rungs, token, options.rounds, options.seconds, console))
+        costs = measure(rungs, token, options.rounds, options.seconds, console)
     console.print(table(costs))
     return 0
 
