@@ -82,6 +82,18 @@ DATASETS: Mapping[str, Dataset] = {
 }
 
 Rows = Iterable[Sequence[Any]]
+"""Rows of a table, their columns in the order of its ``FIELDS``."""
+
+USER_FIELDS = ("id", "email", "nickname", "phone", "profile_image", "password_hash", "role")
+VENUE_FIELDS = ("id", "name", "location", "row_count", "column_count")
+CONCERT_FIELDS = ("id", "user_id", "name", "run_time", "start_date", "end_date", "price", "image")
+SCHEDULE_FIELDS = ("id", "concert_id", "venue_id", "concert_date", "concert_time")
+PAYMENT_FIELDS = (
+    "id", "user_id", "concert_id", "schedule_id", "total_price", "status", "payment_key", "order_id", "card",
+)  # fmt: skip
+BOOKING_FIELDS = (
+    "id", "user_id", "concert_id", "schedule_id", "payment_id", "price", "status", "seat_row", "seat_column",
+)  # fmt: skip
 
 
 def user_rows(dataset: Dataset, password_hash: str) -> Rows:

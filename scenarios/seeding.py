@@ -1,6 +1,6 @@
 """Loading a data set into the databases of a stage, by COPY, in seconds.
 
-The columns written here are those that every stage has had since the first; what a later stage adds has a default.
+The columns written are those that every stage has had since the first; what a later stage adds has a default.
 """
 
 from __future__ import annotations
@@ -12,38 +12,41 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from scenarios.dataset import Dataset, Rows, concert_rows, schedule_rows, sold_rows, user_rows, venue_rows
+from scenarios.dataset import (
+    BOOKING_FIELDS,
+    CONCERT_FIELDS,
+    PAYMENT_FIELDS,
+    SCHEDULE_FIELDS,
+    USER_FIELDS,
+    VENUE_FIELDS,
+    Dataset,
+    Rows,
+    concert_rows,
+    schedule_rows,
+    sold_rows,
+    user_rows,
+    venue_rows,
+)
 
 SEEDED_AT_MS = 1_700_000_000_000
 """When the seeded payments were made, by the ledger: some day in the past."""
 
-_USER_COLUMNS = ("id", "email", "nickname", "phone", "profile_image", "password_hash", "role")
-_VENUE_COLUMNS = ("id", "name", "location", "row_count", "column_count")
-_CONCERT_COLUMNS = ("id", "user_id", "name", "run_time", "start_date", "end_date", "price", "image")
-_SCHEDULE_COLUMNS = ("id", "concert_id", "venue_id", "concert_date", "concert_time")
-_PAYMENT_COLUMNS = (
-    "id", "user_id", "concert_id", "schedule_id", "total_price", "status", "payment_key", "order_id", "card",
-)  # fmt: skip
-_BOOKING_COLUMNS = (
-    "id", "user_id", "concert_id", "schedule_id", "payment_id", "price", "status", "seat_row", "seat_column",
-)  # fmt: skip
-
 
 def seed_databases(database_urls: Mapping[str, str], dataset: Dataset, password_hash: str) -> None:
     """Empties the three databases and fills them with ``dataset``; every account has the same password."""
-    _fill(database_urls["user"], {"users": (_USER_COLUMNS, user_rows(dataset, password_hash))})
+    _fill(database_urls["user"], {"users": (USER_FIELDS, user_rows(dataset, password_hash))})
     _fill(
         database_urls["concert"],
         {
-            "venues": (_VENUE_COLUMNS, venue_rows(dataset)),
-            "concerts": (_CONCERT_COLUMNS, concert_rows(dataset)),
-            "schedules": (_SCHEDULE_COLUMNS, schedule_rows(dataset)),
+            "venues": (VENUE_FIELDS, venue_rows(dataset)),
+            "concerts": (CONCERT_FIELDS, concert_rows(dataset)),
+            "schedules": (SCHEDULE_FIELDS, schedule_rows(dataset)),
         },
     )
     bookings, payments = sold_rows(dataset)
     _fill(
         database_urls["order"],
-        {"payments": (_PAYMENT_COLUMNS, payments), "bookings": (_BOOKING_COLUMNS, bookings)},
+        {"payments": (PAYMENT_FIELDS, payments), "bookings": (BOOKING_FIELDS, bookings)},
         others=("refunds", "idempotency_keys"),
     )
 

@@ -57,7 +57,7 @@ class Rung:
 
 @contextmanager
 def opened(folder: Path, secrets: Secrets) -> Iterator[list[Rung]]:
-    """The processes, ready; they are stopped in the end."""
+    """The processes, started but not ready yet; they are stopped in the end."""
     package, stage = __package__ or "", find_stage("01")
     ports = {name: free_port() for name in (BARE, HOP, GATEWAY)}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
@@ -145,6 +145,8 @@ async def _load(rung: Rung, token: str, seconds: float) -> float:
     after, answered = process.cpu_times(), sum(client.answered for client in clients)
     for client in clients:
         client.transport.abort()
+    if not answered:
+        raise HarnessError(f"{rung.name} answered nothing within {seconds} s.", "Measure for longer: --seconds 2.")
     return (after.user + after.system - before.user - before.system) * 1e6 / answered
 
 

@@ -189,6 +189,8 @@ class ManagedProcess:
 
     def _stand_still(self) -> None:
         """Stop the parent, so that it has no further children: PostgreSQL starts one when another of them is killed."""
+        if not self.alive():
+            return
         self._child.send_signal(signal.SIGSTOP)
         deadline = time.monotonic() + _STOP_SECONDS
         with suppress(psutil.NoSuchProcess):

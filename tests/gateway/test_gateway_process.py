@@ -43,7 +43,7 @@ def test_a_request_that_does_not_end_cannot_hold_the_gateway_up(start_gateway: S
             )
             assert echo.entered.wait(5)
             os.kill(gateway.process.pid, signal.SIGTERM)
-            gateway.process.wait(8)
+            assert gateway.process.wait(8) is not None
         assert echo.cancelled.wait(5)
 
 

@@ -58,9 +58,7 @@ def test_it_ends_and_says_the_same(own: dict[str, Supervisor], tmp_path: Path, c
     assert said["forked"] == said["executed"]
 
 
-def test_it_is_stopped_killed_paused_and_started_again(
-    own: dict[str, Supervisor], supervisor: Supervisor, tmp_path: Path
-) -> None:
+def test_it_is_stopped_killed_paused_and_started_again(supervisor: Supervisor, tmp_path: Path) -> None:
     environment = {
         "PAYMENT_PORT": str(port := free_port()),
         "PAYMENT_SECRET_KEY": "test_sk_0123456789abcdef0123456789abcdef",
