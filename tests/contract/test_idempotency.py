@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 
 from common.identity import Role
+from harness.launch import RunningStage
 from tests.contract.client import Api, outcome, refused, succeeded
 from tests.contract.making import CONCERTS, Maker
 from tests.contract.ordering import BOOKINGS, COMPLETE, PAYMENTS, PRICE, Shop, eventually
@@ -210,17 +212,31 @@ def test_a_key_may_be_anything_else(key: str, shop: Shop, buyer: Api) -> None:
 
 
 def test_a_key_is_forgotten_after_a_day(shop: Shop, buyer: Api, make: Maker) -> None:
+    def age(by: str) -> None:
+        query = "UPDATE idempotency_keys SET created_at = now() - %s::interval WHERE user_id = %s RETURNING key"
+        assert make.rows("order", query, by, buyer.user_id)
+
     body, key = shop.request(buyer, shop.seats()), new_key()
     (booked,) = succeeded(book(buyer, body, key))
-    age = "UPDATE idempotency_keys SET created_at = now() - %s::interval WHERE user_id = %s RETURNING key"
-    make.rows("order", age, "23 hours 59 minutes", buyer.user_id)
+    age("23 hours 59 minutes")
     assert succeeded(book(buyer, body, key))[0]["id"] == booked["id"]
-    make.rows("order", age, "24 hours 1 second", buyer.user_id)
+    age("24 hours 1 second")
+    forget_tickets(make.platform)
     refused(book(buyer, body, key), 400, 4000)
     refused(book(buyer, body, key), 400, 4000)
     other = shop.request(buyer, shop.seats())
-    make.rows("order", age, "25 hours", buyer.user_id)
+    age("25 hours")
+    forget_tickets(make.platform)
     assert succeeded(book(buyer, other, key))[0]["id"] != booked["id"]
+
+
+def forget_tickets(platform: RunningStage) -> None:
+    """What Redis does after a day: any of these requests may have been given a ticket, if the stage was in overload."""
+    if "dispatcher" not in platform.stage.workers:
+        return
+    with redis.Redis.from_url(platform.infrastructure.redis_url) as server:
+        for name in server.scan_iter(f"{platform.prefix}:queued:*", count=10_000):
+            server.delete(name)
 
 
 def test_a_payment_is_made_and_paid_once(shop: Shop, buyer: Api) -> None:
