@@ -7,7 +7,6 @@ import random
 import time
 from typing import Any
 
-import gevent
 from gevent.event import Event
 from locust import FastHttpUser
 from locust.event import EventHook
@@ -28,6 +27,8 @@ DROPPED_AFTER_SECONDS = 10.0
 
 starting_gun = Event()
 """Set when the clients of a burst may send, and when an open load's clock starts; ``clock`` says when that was."""
+closing_time = Event()
+"""Set when no further turn of an open load shall be waited for."""
 clock: list[Arrivals] = []
 """The clock of an open load, once it runs."""
 
@@ -43,6 +44,11 @@ def fire(arrivals: Arrivals | None = None) -> None:
     if arrivals is not None:
         clock[:] = [arrivals]
     starting_gun.set()
+
+
+def send_home() -> None:
+    """Ends an open load: whoever waits for their turn leaves, and whoever is at work as soon as they have done it."""
+    closing_time.set()
 
 
 class PlatformUser(FastHttpUser):
@@ -72,7 +78,7 @@ class PlatformUser(FastHttpUser):
         """Sends one request that changes nothing when its time has come, and returns Locust's response.
 
         Raises:
-            StopUser: this client has made all the requests that the plan grants it.
+            StopUser: this client has made all the requests that the plan grants it, or the load is over.
         """
         context = {**self._when(follows), **(context or {})}
         return self.client.request(method, path, name=name, headers=self.headers, context=context)
@@ -113,7 +119,11 @@ class PlatformUser(FastHttpUser):
         return {"late_ms": 1000 * self._wait_for_turn()}
 
     def _wait_for_turn(self) -> float:
-        """Waits until the next request is due; seconds by which it is late."""
+        """Waits until the next request is due; seconds by which it is late.
+
+        Raises:
+            StopUser: the load ends before that.
+        """
         if self.plan.shape == "closed":
             return 0.0
         starting_gun.wait()
@@ -124,8 +134,8 @@ class PlatformUser(FastHttpUser):
             due = clock[0].due(self._turn)
             self._turn += self.plan.users
             early = due - time.perf_counter()
-            if early > 0:
-                gevent.sleep(early)
+            if early > 0 and closing_time.wait(early):
+                raise StopUser
             late = max(0.0, time.perf_counter() - due)
             if late <= DROPPED_AFTER_SECONDS:
                 return late

@@ -34,6 +34,7 @@ LONGEST_FIRST = (
 )  # fmt: skip
 
 EMPTIES = "empties_databases"
+UNCHANGED = "unchanged_code"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{EMPTIES}: runs first of its folder, on a stage that others use after it.")
+    config.addinivalue_line("markers", f"{UNCHANGED}(*paths): about these alone; run once while no stage changes them.")
     # At Ctrl-C, a worker stops the stages and servers it has started, and is not killed meanwhile.
     NodeManager.EXIT_TIMEOUT = 60
     try:
@@ -56,7 +58,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     folder = _folders(metafunc.definition)[-1]
     if "stage" not in metafunc.fixturenames or folder not in stage_choice.FOLDERS:
         return
-    stages = stage_choice.chosen(metafunc.config.getoption("--stages"), folder, STAGES)
+    about = metafunc.definition.get_closest_marker(UNCHANGED)
+    paths = () if about is None else about.args
+    stages = stage_choice.chosen(metafunc.config.getoption("--stages"), folder, STAGES, paths)
     none = pytest.param(None, id="none", marks=pytest.mark.skip(f"no stage of --stages has what tests/{folder} tests"))
     values = [pytest.param(stage, id=stage.id) for stage in stages]
     metafunc.parametrize("stage", values or [none], indirect=True, scope="package")

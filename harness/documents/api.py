@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from common.openapi import INTERNAL
 from harness.documents.api_readme import readme
-from harness.documents.asking import ask
+from harness.documents.description import Description, Document
 from harness.errors import HarnessError
-from harness.stages.manifest import REPOSITORY, Stage
+from harness.stages.manifest import REPOSITORY
 
 API = REPOSITORY / "docs" / "api"
-
-Document = Mapping[str, Any]
 
 _ABOUT = """\
 The whole platform, as its clients find it: every call but those between services.
@@ -23,30 +21,19 @@ The whole platform, as its clients find it: every call but those between service
 Get a token from `login` (the answer's `Authorization` header) and send it along as `Authorization: Bearer …`."""
 
 
-def documents_of(stage: Stage) -> Mapping[str, Document]:
-    """Package to the document that its service serves at ``/openapi.json``.
-
-    Raises:
-        HarnessError: the stage's services cannot be loaded.
-    """
-    documents: Mapping[str, Document] = ask(stage, "harness.documents.describe_api")
-    return documents
-
-
-def api_files(stages: Sequence[Stage]) -> dict[str, str]:
+def api_files(described: Mapping[str, Description]) -> dict[str, str]:
     """Name to text of every file of ``docs/api/``: the documents of the last stage, and the page about them.
 
     Raises:
-        HarnessError: a stage cannot be described, or its services contradict each other.
+        HarnessError: the services of a stage contradict each other.
     """
-    described = {stage.id: documents_of(stage) for stage in stages}
-    last = described[stages[-1].id]
+    *_, last = (description.api for description in described.values())
     documents = {**last, "gateway": gateway_document(last)}
     files = {
         f"{name}.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         for name, document in documents.items()
     }
-    return {**files, "README.md": readme(described)}
+    return {**files, "README.md": readme({stage: description.api for stage, description in described.items()})}
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

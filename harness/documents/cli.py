@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from harness.documents import api, erd
+from harness.documents.description import describe_all
 from harness.stages.manifest import REPOSITORY, STAGES_ROOT, discover_stages
 
 
@@ -35,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def documents() -> dict[Path, str]:
-    """Every document that is made from the code, and its text."""
-    stages = discover_stages(STAGES_ROOT)
-    return {erd.ERD: erd.erd(stages), **{api.API / name: text for name, text in api.api_files(stages).items()}}
+    """Every document that is made from the code, and its text; raises HarnessError where the code makes none."""
+    described = describe_all(discover_stages(STAGES_ROOT))
+    return {erd.ERD: erd.erd(described), **{api.API / name: text for name, text in api.api_files(described).items()}}
 
 
 def _says(path: Path, text: str) -> bool:

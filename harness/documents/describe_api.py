@@ -1,13 +1,11 @@
-"""``python -m harness.documents.describe_api``: the OpenAPI documents of the stage that is on the path, as JSON.
+"""The OpenAPI documents of the stage that is on the path.
 
-A process of its own for each stage, since package names repeat. Each document is asked for as a client would, of the
-whole application; that needs no server and no database.
+Each is asked for as a client would, of the whole application; that needs no server and no database.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from importlib import import_module
 from typing import Any
@@ -48,10 +46,11 @@ async def describe(package: str) -> Any:
         return (await client.get(_PATH, headers=identity)).raise_for_status().json()
 
 
-async def _describe_all() -> dict[str, Any]:
-    return {package: await describe(package) for package in DATABASES}
-
-
-if __name__ == "__main__":
+def describe_all() -> dict[str, Any]:
+    """Package to its document; what the services are told, they find in this process's environment."""
     os.environ |= _ENVIRONMENT
-    print(json.dumps(asyncio.run(_describe_all()), ensure_ascii=False))
+
+    async def all_of_them() -> dict[str, Any]:
+        return {package: await describe(package) for package in DATABASES}
+
+    return asyncio.run(all_of_them())

@@ -1,11 +1,7 @@
-"""``python -m harness.documents.describe_tables``: the tables of the stage that is on the path, as JSON.
-
-A process of its own for each stage, since package names repeat.
-"""
+"""The tables of the stage that is on the path, as its models have them."""
 
 from __future__ import annotations
 
-import json
 from importlib import import_module
 from typing import Any
 
@@ -46,5 +42,6 @@ def _index(index: Any) -> str:
     return f"{unique}({columns})" + (f" where {condition.text}" if condition is not None else "")
 
 
-if __name__ == "__main__":
-    print(json.dumps({database: describe(package) for package, database in DATABASES.items()}))
+def describe_all() -> dict[str, list[dict[str, Any]]]:
+    """Database to its tables."""
+    return {database: describe(package) for package, database in DATABASES.items()}

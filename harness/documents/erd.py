@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.documents.asking import ask
-from harness.stages.manifest import REPOSITORY, Stage
+from harness.documents.description import Description
+from harness.stages.manifest import REPOSITORY
 
 ERD = REPOSITORY / "docs" / "erd.md"
 
@@ -23,36 +23,22 @@ database of its own, and no service reads another's: a line between two database
 `created_at`, `created_by`, `updated_at`, `updated_by`, `is_deleted`, `deleted_at` and `deleted_by`, which are left out.
 """
 
-Tables = Mapping[str, list[dict[str, Any]]]
-"""Database to its tables, as ``describe_tables`` prints them."""
 
-
-def tables_of(stage: Stage) -> Tables:
-    """The tables of ``stage``.
-
-    Raises:
-        HarnessError: its models cannot be loaded.
-    """
-    tables: Tables = ask(stage, "harness.documents.describe_tables")
-    return tables
-
-
-def erd(stages: Sequence[Stage]) -> str:
+def erd(described: Mapping[str, Description]) -> str:
     """The text of ``docs/erd.md``: all tables of the first stage, and of each later one those that it changes."""
     parts = [_HEAD]
-    before: Tables = {}
-    for stage in stages:
-        tables = tables_of(stage)
-        parts.append(f"## {stage.id}\n")
+    before: Mapping[str, list[dict[str, Any]]] = {}
+    for stage, description in described.items():
+        parts.append(f"## {stage}\n")
         drawn = False
-        for database, found in tables.items():
+        for database, found in description.tables.items():
             changed = [table for table in found if table not in before.get(database, [])]
             if changed:
                 drawn = True
                 parts += [f"### {database}\n", _diagram(changed), _indexes(changed)]
         if not drawn:
             parts.append("The same tables as the stage before.\n")
-        before = tables
+        before = description.tables
     return "\n".join(parts)
 
 

@@ -104,6 +104,10 @@ class Recorder:
         if self._begun is not None:
             self._dropped += 1
 
+    def waits(self) -> bool:
+        """Whether requests of an open load that were due in the window have not been answered yet, or never will be."""
+        return self._unanswered(self._counted()) > 0
+
     def samples(self) -> list[Sample]:
         """Every request that counts; ``started_s`` is relative to ``begin``."""
         return [
@@ -117,7 +121,7 @@ class Recorder:
         outcomes = Counter(seen.outcome for seen in counted)
         well_ms = [seen.latency_ms for seen in counted if seen.outcome in WELL]
         histogram, every = _histogram(well_ms), _histogram([seen.latency_ms for seen in counted])
-        lost = max(0, len(self._due()) - sum(seen.arrival for seen in counted))
+        lost = self._unanswered(counted)
         dropped = min(self._dropped, lost)
         outcomes += Counter({DROPPED: dropped, UNANSWERED: lost - dropped})
 
@@ -156,6 +160,9 @@ class Recorder:
             return number(began + started) in due if seen.arrival else 0.0 <= started < self.seconds
 
         return [seen for seen in self._seen if counts(seen)]
+
+    def _unanswered(self, counted: list[_Seen]) -> int:
+        return max(0, len(self._due()) - sum(seen.arrival for seen in counted))
 
     def _due(self) -> range:
         """The requests of an open load that were due in the window."""

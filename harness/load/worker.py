@@ -24,7 +24,7 @@ from locust.env import Environment
 from harness.load.recorder import Recorder
 from harness.store.samples import write_samples
 from scenarios.arrivals import Arrivals
-from scenarios.client import attempts, dropped, fire
+from scenarios.client import attempts, dropped, fire, send_home
 from scenarios.model import TURN_SECONDS
 from scenarios.plan import PLAN_VARIABLE, LoadPlan
 
@@ -32,9 +32,9 @@ from scenarios.plan import PLAN_VARIABLE, LoadPlan
 # the CPU of a stage under load.
 OVERLAP_SECONDS = 0.2
 
-# Clients that wait for an answer when the time is up get it; what has not come by then is an outcome not known. Those
-# of an open load may be asleep until their next turn, which they take before they leave.
-DRAIN_SECONDS = 10 + int(TURN_SECONDS)
+# Clients that wait for an answer when the time is up get it, and end the visit that they are at; what has not come by
+# then is an outcome not known.
+DRAIN_SECONDS = 20
 
 # Until the plan is written, which is when the data of the cell is there.
 SEEDING_SECONDS = 600.0
@@ -84,7 +84,8 @@ def _await(plan: Path) -> None:
 def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:
     """All users start at once, warm up, and are measured for the plan's seconds.
 
-    An open load goes on for one more turn of every client, so that what was due is answered under the same load.
+    An open load goes on until what was due is answered, so that all of it is answered under the same load; but no
+    longer than for one more turn of every client.
     """
     _start(runner, plan)
     surge = plan.surge.after(plan.warm_up_seconds) if plan.surge else None
@@ -97,6 +98,10 @@ def _by_time(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) 
     recorder.end()
     _say("measured")
     gevent.sleep(OVERLAP_SECONDS)
+    with gevent.Timeout(TURN_SECONDS, False):
+        while recorder.waits():
+            gevent.sleep(OVERLAP_SECONDS)
+    send_home()
 
 
 def _by_count(runner: locust.runners.Runner, recorder: Recorder, plan: LoadPlan) -> None:

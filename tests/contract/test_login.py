@@ -14,6 +14,8 @@ from harness.launch import RunningStage
 from tests.contract.client import Api, envelope, outcome
 from tests.contract.making import LOGIN, PASSWORD, USERS, Account, Maker, sign_up_body
 
+pytestmark = pytest.mark.unchanged_code("user")
+
 NEW_PASSWORD = "N3wPassw&rd"
 
 

@@ -220,7 +220,7 @@ def steady(
 @pytest.mark.timeout(240 if FACTOR == 1 else 3600)
 @pytest.mark.parametrize(
     ("machine", "examples", "steps"),
-    [pytest.param(BookingMachine, 15, 20, id="bookings"), pytest.param(PaymentMachine, 30, 25, id="payments")],
+    [pytest.param(BookingMachine, 10, 20, id="bookings"), pytest.param(PaymentMachine, 20, 25, id="payments")],
 )
 def test_whatever_is_asked_for_is_answered_and_done_by_the_contract(
     machine: type[OrderMachine], examples: int, steps: int, steady: Shop

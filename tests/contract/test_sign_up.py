@@ -12,6 +12,8 @@ from harness.launch import RunningStage
 from tests.contract.client import Api, outcome
 from tests.contract.making import LOGIN, PASSWORD, SIGN_UP, Maker, sign_up_body
 
+pytestmark = pytest.mark.unchanged_code("user")
+
 WRONG = [
     ("nickname", "abc"), ("nickname", "a" * 11), ("nickname", "Abcde"), ("nickname", "ab cd"), ("nickname", "ab-cd"),
     ("nickname", "가나다라"), ("nickname", "abcd\n"), ("nickname", "１２３４"), ("nickname", ""), ("nickname", 12345),

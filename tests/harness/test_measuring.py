@@ -272,6 +272,30 @@ def test_a_request_of_an_open_load_counts_where_it_was_due(monkeypatch: pytest.M
     assert sorted(sample.started_s for sample in recorder.samples()) == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5])
 
 
+def test_an_open_load_waits_for_what_was_due_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 101.0
+    monkeypatch.setattr("harness.load.recorder.time", SimpleNamespace(perf_counter=lambda: now))
+    recorder = Recorder(keep_every=1)
+    recorder.begin(Arrivals(100.0, 10.0))
+    now = 102.0
+    recorder.end()
+    for number in (9, *range(10, 19), 20, 21):
+        now = 102.5 + number / 10
+        recorder("PATCH", "cancel", 2500.0, None, answer(200), context={"late_ms": 0.0})
+        assert recorder.waits(), "number 19 was due as well"
+    now = 104.9
+    recorder("PATCH", "cancel", 2500.0, None, answer(503), context={"late_ms": 500.0})
+    assert not recorder.waits()
+    assert recorder.result([]).outcomes == {OK: 9, "HTTP 503": 1}
+
+
+def test_a_closed_loop_waits_for_nothing() -> None:
+    recorder = Recorder(keep_every=1)
+    recorder.begin()
+    recorder.end()
+    assert not recorder.waits()
+
+
 def test_a_ticket_is_an_answer_and_no_success() -> None:
     recorder = Recorder(keep_every=1)
     recorder.begin()

@@ -21,6 +21,23 @@ def test_by_default_whole_stages_are_tested_at_both_ends_and_improvements_where_
     assert chosen(None, "gateway", STAGES) == STAGES[:1]
 
 
+def test_what_no_stage_has_changed_is_tested_on_the_last_unless_others_are_named() -> None:
+    assert chosen(None, "contract", STAGES, ["user", "order/widget.py"]) == STAGES[-1:]
+    assert chosen("all", "contract", STAGES, ["user"]) == STAGES
+    assert chosen("01", "contract", STAGES, ["user"]) == STAGES[:1]
+
+
+@pytest.mark.parametrize("changed", ["order/app.py", "gateway", "concert/api"])
+def test_what_a_stage_has_changed_is_tested_as_the_rest_of_the_folder(changed: str) -> None:
+    assert chosen(None, "contract", STAGES, ["user", changed]) == [STAGES[0], STAGES[-1]]
+
+
+@pytest.mark.parametrize("nothing", ["usr", "order/app", "user/models.py/x"])
+def test_tests_are_about_what_is_there(nothing: str) -> None:
+    with pytest.raises(ValueError, match=nothing):
+        chosen(None, "contract", STAGES, ["user", nothing])
+
+
 def test_all_are_all_that_have_what_is_tested() -> None:
     assert chosen("all", "contract", STAGES) == STAGES
     assert chosen("all", "cache", STAGES) == WITH_CACHE != STAGES

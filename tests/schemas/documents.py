@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from harness.documents.api import API
+from harness.documents.api import API, operations
 from harness.documents.api_readme import refusals
 from tests.contract.making import PASSWORD
 from tests.contract.ordering import PRICE
@@ -71,14 +72,24 @@ _PLACES = {
 }
 
 
-def schema_of(name: str, *, every_bound: bool = True) -> OpenApiSchema:
-    """One of the exported documents, ready to be tried.
+def calls(name: str) -> Iterator[Any]:
+    """A parameter for each call of a document."""
+    for method, path, _ in operations(DOCUMENTS[name]):
+        yield pytest.param(f"{method} {path}", id=f"{method} {path}")
+
+
+def schema_of(name: str, call: str, *, every_bound: bool = True) -> OpenApiSchema:
+    """One call of an exported document, ready to be tried.
+
+    Schemathesis would make all cases of all calls while the tests are collected, which each of the workers does: with
+    one call at a time, from a fixture, they are made once, by the worker that tries them.
 
     Args:
         every_bound: also each bound of the schema in turn, on either side: some fifty cases a call.
     """
     config = schemathesis.Config.from_dict(
         {
+            "operations": [{"exclude-name": call, "enabled": False}],
             "dictionaries": {values: {"values": known} for values, known in _VALUES.items()},
             "parameters": {
                 place: {"dictionary": values, "probability": 0.7}

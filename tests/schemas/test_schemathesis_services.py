@@ -6,15 +6,32 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import schemathesis
 from schemathesis.generation.meta import TestPhase
+from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from common.identity import Caller, IdentitySigner, Role, Service
 from common.openapi import INTERNAL
 from tests.schemas.calling import Case, anonymous, call, session, signed
-from tests.schemas.documents import deterministic, schema_of
+from tests.schemas.documents import calls, deterministic, schema_of
 from tests.schemas.theatre import Theatre
 
-user, concert, order = (schema_of(name) for name in ("user", "concert", "order"))
+user, concert, order = (schemathesis.pytest.from_fixture(f"{name}_call") for name in ("user", "concert", "order"))
+
+
+@pytest.fixture(params=calls("user"))
+def user_call(theatre: Theatre, request: pytest.FixtureRequest) -> OpenApiSchema:
+    return schema_of("user", request.param)
+
+
+@pytest.fixture(params=calls("concert"))
+def concert_call(theatre: Theatre, request: pytest.FixtureRequest) -> OpenApiSchema:
+    return schema_of("concert", request.param)
+
+
+@pytest.fixture(params=calls("order"))
+def order_call(theatre: Theatre, request: pytest.FixtureRequest) -> OpenApiSchema:
+    return schema_of("order", request.param)
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +59,19 @@ def by_everybody(case: Case, service: str, theatre: Theatre, connections: Any) -
         call(case, service, theatre.platform.service_urls[service], connections, anonymous)
 
 
-@user.parametrize()
 @deterministic
+@user.parametrize()
 def test_user_service(case: Case, theatre: Theatre, connections: Any) -> None:
     by_everybody(case, "user", theatre, connections)
 
 
-@concert.parametrize()
 @deterministic
+@concert.parametrize()
 def test_concert_service(case: Case, theatre: Theatre, connections: Any) -> None:
     by_everybody(case, "concert", theatre, connections)
 
 
-@order.parametrize()
 @deterministic
+@order.parametrize()
 def test_order_service(case: Case, theatre: Theatre, connections: Any) -> None:
     by_everybody(case, "order", theatre, connections)
