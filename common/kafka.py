@@ -1,4 +1,4 @@
-"""What everybody needs who talks to Kafka: topics that are there, and clients that stop."""
+"""What everybody needs who talks to Kafka: topics that are there, clients that outlive their connections, and stop."""
 
 from __future__ import annotations
 
@@ -6,12 +6,43 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import InvalidPartitionsError, KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import (
+    InvalidPartitionsError,
+    KafkaConnectionError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 logger = logging.getLogger(__name__)
+
+_send = AIOKafkaConnection.send
+
+
+def _send_or_close(connection: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Any:
+    """``send``, which raises what its callers expect also when it meets a transport that has just been closed.
+
+    For two turns of the event loop after a connection broke, uvloop's transport raises RuntimeError where aiokafka
+    (0.14) expects OSError. In the task that keeps a client's metadata fresh nobody caught it: the task ended, and who
+    waits for fresh metadata, such as a consumer that looks for its group's coordinator in order to commit, waited for
+    as long as the process lived. It was seen when a broker was killed under load.
+    """
+    try:
+        return _send(connection, request, expect_response)
+    except KafkaError:  # a RuntimeError too
+        raise
+    except RuntimeError as closed:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN)
+        raise KafkaConnectionError(f"connection closed: {closed}") from closed
+
+
+AIOKafkaConnection.send = _send_or_close
 
 
 async def make_topics(bootstrap: str, topics: Sequence[NewTopic]) -> None:
