@@ -34,7 +34,7 @@ from tests.polling import until
 DATASET = replace(DATASETS["default"], concerts=25, buyers=200, today=datetime.now(UTC).date())
 
 # At a fixed rate: clients of a closed loop that get 503 at once ask so often that a process starts slowly beside them.
-LOAD = Load("open", users=30, rate=60.0)
+LOAD = Load("open", users=20, rate=40.0)
 WARM_UP_SECONDS = 0.5
 
 _ANSWERED = re.compile(r"HTTP (\d+), code (\d+)")

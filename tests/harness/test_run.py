@@ -272,8 +272,9 @@ def test_an_instance_is_added_to_a_run_and_another_is_stopped(start: Start, tmp_
     """No request fails of it, and the report marks both."""
     reports = tmp_path / "reports"
     process = start(
-        "smoke", "--stages", "04", "--scenarios", "seat_lookup", "--seconds", "6", "--warm-up", "0.5",
-        "--instance-cpus", "none", "--fault", "add:order@1s", "--fault", "stop:order#2@3s", "--reports", str(reports),
+        "smoke", "--stages", "04", "--replicas", "order=2,concert=1", "--scenarios", "seat_lookup", "--seconds", "6",
+        "--warm-up", "0.5", "--instance-cpus", "none", "--fault", "add:order@1s", "--fault", "stop:order#2@3s",
+        "--reports", str(reports),
     )  # fmt: skip
     said, _ = process.communicate(timeout=150)
     assert process.returncode == 0, said
