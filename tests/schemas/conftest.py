@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
+from common.identity import IdentitySigner, Service
+from harness.launch.environment import DATABASES
 from harness.provision import Infrastructure
 from harness.stages.manifest import Stage
 from harness.supervise import Supervisor
+from tests import plain
+from tests.contract.direct import Services
 from tests.own_stage import own_stage
 from tests.schemas.theatre import Theatre, opened
 from tests.stage_fixtures import stage as stage
@@ -27,6 +32,18 @@ def open_theatre(
         opened(running) as theatre,
     ):
         yield theatre
+
+
+@pytest.fixture(scope="package")
+def served(open_theatre: Theatre) -> Mapping[str, dict[str, Any]]:
+    """Package to the document that its service serves."""
+    running = open_theatre.platform
+    with plain.Client() as client:
+        services = Services(client, running.service_urls, IdentitySigner(running.secrets.identity))
+        return {
+            package: services.ask(package, "GET", "/openapi.json", caller=Service("tests")).json()
+            for package in DATABASES
+        }
 
 
 @pytest.fixture
