@@ -31,7 +31,7 @@ def _send_or_close(connection: AIOKafkaConnection, request: Any, expect_response
     For two turns of the event loop after a connection broke, uvloop's transport raises RuntimeError where aiokafka
     (0.14) expects OSError. In the task that keeps a client's metadata fresh nobody caught it: the task ended, and who
     waits for fresh metadata, such as a consumer that looks for its group's coordinator in order to commit, waited for
-    as long as the process lived. It was seen when a broker was killed under load.
+    as long as the process lived. A consumer in that state was seen after a broker had been killed under load.
     """
     try:
         return _send(connection, request, expect_response)
