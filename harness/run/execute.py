@@ -18,7 +18,7 @@ from harness.launch.environment import DATABASES
 from harness.launch.instance_size import CpuCaps, open_caps
 from harness.provision import Component, Infrastructure, provision
 from harness.provision.databases import create_database, drop_database
-from harness.run import beside
+from harness.run import beside, interpreter
 from harness.run.cell import CellResult, run_cell
 from harness.run.folder import new_folder
 from harness.run.leave import Outcome, leave_behind
@@ -60,6 +60,9 @@ def execute(options: RunOptions, narrator: Narrator) -> Outcome:
         HarnessError: something that a person can act on; whatever was started has been stopped.
     """
     started, clock = datetime.now(UTC), time.monotonic()
+    slow_python = interpreter.caveat()
+    if slow_python:
+        narrator.say(f"Note: {slow_python}")
     folder = new_folder(options.reports, options.profile, started)
     for sentence in sweep_leftovers():
         narrator.say(sentence)

@@ -14,7 +14,7 @@ from harness.launch.running import UNCAPPED
 from harness.report.extras import FILE_NAME as EXTRAS_FILE
 from harness.report.extras import DiffFile, RawLink, ReportExtras, StageDiff, Table, save_extras
 from harness.report.render import render
-from harness.run import beside, provider, summarise
+from harness.run import beside, interpreter, provider, summarise
 from harness.run.cache import cache_tables
 from harness.run.cell import CellResult
 from harness.run.machine import revision
@@ -145,7 +145,8 @@ def _caveats(options: RunOptions, caps: CpuCaps, incomplete: str) -> list[str]:
             f"Each service instance may use {options.service_cpus:g} CPU, the gateway {GATEWAY_CPUS:g}; "
             "servers and load generator are not capped."
         )
-    return sentences
+    slow_python = interpreter.caveat()
+    return [*sentences, slow_python] if slow_python else sentences
 
 
 def _told_of(options: RunOptions, rates: Mapping[tuple[str, float], Rate]) -> dict[str, list[str]]:
