@@ -6,20 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, lru_cache, partial
+from typing import Any, NamedTuple, TypeVar
 
 import asyncpg
 from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import (
     BigInteger,
     ColumnClause,
-    Connection,
-    CursorResult,
     DateTime,
     Dialect,
-    Row,
+    PoolProxiedConnection,
     Select,
+    TextClause,
     delete,
     event,
     false,
@@ -32,12 +31,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from common.errors import PlatformError, ServiceUnavailable
 from common.identity import current_user_id
 from common.settings import ServiceSettings
 
-R = TypeVar("R")
 V = TypeVar("V", bound=BaseModel)
 
 # A statement that selects whatever columns.
@@ -56,6 +55,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
+
+# Statements of which a process remembers what they are in SQL; the least recently used are forgotten.
+COMPILED_STATEMENTS = 256
 
 # Rows that are deleted in one statement, so that none takes long.
 TRIMMED_AT_ONCE = 1_000
@@ -77,6 +79,16 @@ class Audited:
         self.is_deleted = True
         self.deleted_at = now
         self.deleted_by = current_user_id()
+
+
+class Row(asyncpg.Record):  # type: ignore[misc]
+    """What is read of one row; its columns are attributes, too."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 class Database:
@@ -114,6 +126,7 @@ class Database:
         self._checking = asyncio.Lock()
         self._places = asyncio.Semaphore(self._pool_size)
         self._wait_seconds = settings.database_pool_wait_seconds
+        self._compiled = lru_cache(maxsize=COMPILED_STATEMENTS)(partial(_compile, self.engine.dialect))
         # A way to run synchronous SQLAlchemy on the event loop; nothing is ever done with the session itself.
         self._greenlets = AsyncSession(self.engine)
         writing = self.engine.execution_options(isolation_level="READ COMMITTED")
@@ -129,27 +142,31 @@ class Database:
         async with self._turn(), self.engine.connect() as connection:
             yield connection
 
-    async def read(self, work: Callable[[Connection], R]) -> R:
-        """What ``work`` reads over a connection, in SQLAlchemy's synchronous style; raises as ``autocommit``.
+    async def rows(self, statement: Rows | TextClause, **parameters: Any) -> list[Row]:
+        """What one statement reads, in a transaction of its own; raises as ``autocommit``.
 
-        Getting the connection, reading and giving it back happen in one greenlet. As awaits of their own, as in
-        ``autocommit``, they cost a read of one row a quarter more CPU (190 to 245 µs under load).
+        SQLAlchemy writes the statement, once for each that is asked here again, and lends the connection; its driver
+        does the rest by itself. That takes two thirds of the CPU (docs/decisions/0001-asyncpg-core-autocommit.md).
         """
+        compiled = self._compiled(statement)
+        arguments = compiled.arguments(parameters)
 
-        def run(_: Session) -> R:
-            with self.engine.sync_engine.connect() as connection:
-                return work(connection)
+        def run(_: Session) -> list[Row]:
+            return self._fetch(compiled.sql, arguments)
 
         async with self._turn():
+            # Getting a connection, reading and giving it back in one greenlet: as awaits of their own each has one.
             return await self._greenlets.run_sync(run)
 
-    async def views(self, view: type[V], statement: Rows, **parameters: Any) -> list[V]:
-        """The rows of one read as wire models; ``statement`` labels its columns with the names of their fields.
+    async def row(self, statement: Rows | TextClause, **parameters: Any) -> Row | None:
+        """The only row of what ``rows`` reads, if there is one."""
+        found = await self.rows(statement, **parameters)
+        assert len(found) < 2, "the statement asks for one row"
+        return found[0] if found else None
 
-        A statement that is built once and takes ``parameters`` is read for half the CPU of one that is built anew.
-        """
-        fields, rows = await self.read(lambda connection: _table(connection.execute(statement, parameters)))
-        return as_views(view, fields, rows)
+    async def views(self, view: type[V], statement: Rows, **parameters: Any) -> list[V]:
+        """What ``rows`` reads as wire models; ``statement`` labels its columns with the names of their fields."""
+        return as_views(view, statement.selected_columns.keys(), await self.rows(statement, **parameters))
 
     @asynccontextmanager
     async def transaction(self, isolation_level: str | None = None) -> AsyncIterator[AsyncSession]:
@@ -198,6 +215,32 @@ class Database:
         finally:
             self._places.release()
 
+    def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:
+        lent = self._lent()
+        try:
+            connection: Any = lent.dbapi_connection
+            found: list[Row] = connection.run_async(lambda driver: driver.fetch(sql, *arguments, record_class=Row))
+        except asyncpg.PostgresError as refused:
+            if refused.severity_en == "ERROR":
+                lent.close()  # the statement is what was wrong: the connection is as it was
+            else:
+                lent.invalidate(refused)
+            raise
+        except BaseException as broken:
+            lent.invalidate(broken)  # what it was about to receive must not be another's
+            raise
+        lent.close()
+        return found
+
+    def _lent(self) -> PoolProxiedConnection:
+        """A connection of the pool's, and none of which the driver knows that the server has closed it."""
+        while True:
+            lent = self.engine.sync_engine.raw_connection()
+            driver: Any = lent.driver_connection
+            if not driver.is_closed():
+                return lent
+            lent.invalidate()
+
     async def check(self) -> None:
         """Asks the server something, for readiness; the first time that it answers, the pool is filled.
 
@@ -218,8 +261,42 @@ class Database:
         await self.engine.dispose()
 
 
-def _table(result: CursorResult[Any]) -> tuple[Iterable[str], Sequence[Row[Any]]]:
-    return result.keys(), result.all()
+class _Compiled(NamedTuple):
+    """A statement as the driver takes it.
+
+    Attributes:
+        names: of its parameters, in the order of their numbers.
+        values: of those that the statement itself has.
+        converters: of those whose type is not the driver's own.
+    """
+
+    sql: str
+    names: Sequence[str]
+    values: Mapping[str, Any]
+    converters: Mapping[str, Callable[[Any], Any]]
+
+    def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
+        values = {**self.values, **parameters}
+        for name, convert in self.converters.items():
+            values[name] = convert(values[name])
+        return [values[name] for name in self.names]
+
+
+def _compile(dialect: Dialect, statement: Rows | TextClause) -> _Compiled:
+    """
+    Raises:
+        TypeError: a column is of a type that the driver gives in another form than SQLAlchemy.
+    """
+    compiled = statement.compile(dialect=dialect)
+    assert isinstance(compiled, SQLCompiler)
+    for name, column in statement.selected_columns.items() if isinstance(statement, Select) else ():
+        if column.type.dialect_impl(dialect).result_processor(dialect, None) is not None:
+            raise TypeError(f"{name} is of a type that has to be converted: {column.type!r}")
+    processors = {
+        name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in compiled.binds.items()
+    }
+    converters = {name: processor for name, processor in processors.items() if processor is not None}
+    return _Compiled(compiled.string, compiled.positiontup or (), compiled.params, converters)
 
 
 def _connect(dialect: Dialect, _: object, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -138,13 +138,13 @@ class PageQuery(Generic[W]):
         """
         statement = self._statement(tuple(request.sort))
         limits = {"page_limit": request.size, "page_offset": request.offset}
-        rows = await database.read(lambda connection: connection.execute(statement, {**limits, **parameters}).all())
+        rows = await database.rows(statement, **limits, **parameters)
         if rows:
             total = rows[0][-1]
         elif request.page == 0:
             total = 0
         else:
-            total = await database.read(lambda connection: connection.execute(self._count, parameters).scalar_one())
+            total = (await database.rows(self._count, **parameters))[0][0]
         return self._page.of(as_views(self._view, self._fields, rows), request, total)
 
     def _build(self, sort: tuple[str, ...]) -> Rows:

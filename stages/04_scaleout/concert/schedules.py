@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Rows
+from common.database import Row, Rows
 from common.errors import ScheduleNotFound, VenueNotFound
 from concert.cache import Place
 from concert.cache_entries import Kind
@@ -87,7 +86,7 @@ async def detail(resources: Resources, schedule_id: int) -> bytes:
 
 
 async def _read_detail(resources: Resources, schedule_id: int) -> ScheduleDetailView:
-    return ScheduleDetailView.model_validate(dict((await _row(resources, _DETAIL, schedule_id))._mapping))
+    return ScheduleDetailView.model_validate(dict(await _row(resources, _DETAIL, schedule_id)))
 
 
 async def create(resources: Resources, request: ScheduleRequest) -> ScheduleView:
@@ -145,10 +144,8 @@ async def delete(resources: Resources, schedule_id: int) -> None:
         schedule.soft_delete(datetime.now(UTC))
 
 
-async def _row(resources: Resources, statement: Rows, schedule_id: int) -> Any:
-    found = await resources.database.read(
-        lambda connection: connection.execute(statement, {"schedule_id": schedule_id}).one_or_none()
-    )
+async def _row(resources: Resources, statement: Rows, schedule_id: int) -> Row:
+    found = await resources.database.row(statement, schedule_id=schedule_id)
     if found is None:
         raise ScheduleNotFound
     return found

@@ -182,9 +182,8 @@ class SeatLock:
 
     async def _require_free(self, claim: Claim) -> None:
         rows, columns = zip(*claim.seats, strict=True)
-        values = {"schedule_id": claim.schedule_id, "rows": rows, "columns": columns}
         claim.seen_at = now()
-        found = await self._database.read(lambda connection: connection.execute(_TAKEN, values).all())
+        found = await self._database.rows(_TAKEN, schedule_id=claim.schedule_id, rows=rows, columns=columns)
         claim.taken = {Seat(*row) for row in found}
         if claim.taken:
             raise SeatAlreadyBooked

@@ -96,9 +96,7 @@ async def login(resources: Resources, request: LoginRequest) -> str:
     password = request.password.get_secret_value()
     if not request.email or not password:
         raise EmptyCredentials
-    found = await resources.database.read(
-        lambda connection: connection.execute(_LOGIN, {"email": request.email}).one_or_none()
-    )
+    found = await resources.database.row(_LOGIN, email=request.email)
     if not await resources.passwords.matches(password, found.password_hash if found else None) or found is None:
         raise WrongCredentials
     user = identity.User(found.id, found.email, Role(found.role))

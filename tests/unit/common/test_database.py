@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import enum
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 
+import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Enum,
+    any_,
+    bindparam,
+    cast,
+    column,
+    event,
+    func,
+    literal_column,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.pool import QueuePool
 
 from common.database import Database
@@ -14,9 +31,10 @@ from common.errors import ServiceUnavailable
 from common.settings import ServiceSettings
 from harness.provision import Infrastructure, create_database, drop_database
 
+T = TypeVar("T")
 Connect = Callable[[str], Database]
 
-SLOW = text("SELECT 1, pg_sleep(0.02)")
+SLOW = select(literal_column("1").label("one"), func.pg_sleep(0.02))
 POOL_SIZE = 4
 
 
@@ -31,11 +49,115 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
     return make
 
 
+@pytest.fixture
+def url(infrastructure: Infrastructure) -> Iterator[str]:
+    yield create_database(infrastructure, "reads")
+    drop_database(infrastructure, "reads")
+
+
+def used(database: Database, use: Callable[[Database], Awaitable[T]]) -> T:
+    """What ``use`` makes of it; at its end every connection is back in the pool."""
+
+    async def run() -> T:
+        try:
+            return await use(database)
+        finally:
+            pool = database.engine.pool
+            assert isinstance(pool, QueuePool)
+            assert pool.checkedout() == 0
+            await database.close()
+
+    return asyncio.run(run())
+
+
+NUMBERS = select(func.generate_series(1, bindparam("last", type_=BigInteger)).label("number"))
+BACKEND = select(func.pg_backend_pid().label("pid"))
+
+
+def test_columns_are_items_and_attributes_in_their_order(url: str, connect: Connect) -> None:
+    row = used(connect(url), lambda database: database.row(select(literal_column("7").label("a"), func.upper("x"))))
+    assert row is not None
+    assert (row.a, row["a"], tuple(row)) == (7, 7, (7, "X"))
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = row.nothing
+
+
+def test_parameters_are_the_caller_s_or_the_statement_s_own(url: str, connect: Connect) -> None:
+    number = NUMBERS.subquery().c.number
+    wanted = bindparam("wanted", type_=ARRAY(BigInteger))
+    statement = select(number).where(number == any_(wanted), number > 2).order_by(number.desc())
+
+    async def ask(database: Database) -> list[list[Any]]:
+        asked: list[dict[str, Any]] = [{"last": 9, "wanted": [1, 3, 5]}, {"last": 4, "wanted": [3, 5]}]
+        return [[row.number for row in await database.rows(statement, **parameters)] for parameters in asked]
+
+    assert used(connect(url), ask) == [[5, 3], [3]]
+
+
+def test_a_statement_may_be_sql(url: str, connect: Connect) -> None:
+    statement = text(
+        "SELECT wanted.* FROM unnest(CAST(:rows AS integer[])) AS wanted (seat_row) WHERE seat_row > :least"
+    )
+    rows = used(connect(url), lambda database: database.rows(statement, rows=(3, 1, 2), least=1))
+    assert [row.seat_row for row in rows] == [3, 2]
+
+
+def test_no_row_is_none(url: str, connect: Connect) -> None:
+    assert used(connect(url), lambda database: database.row(NUMBERS, last=0)) is None
+
+
+def test_a_statement_that_the_server_refuses_costs_no_connection(url: str, connect: Connect) -> None:
+    async def ask(database: Database) -> tuple[Any, Any]:
+        before = await database.row(BACKEND)
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await database.rows(select(literal_column("1 / 0")))
+        after = await database.row(BACKEND)
+        return before, after
+
+    before, after = used(connect(url), ask)
+    assert before == after
+
+
+def test_connections_that_the_server_has_closed_are_passed_over(url: str, connect: Connect) -> None:
+    sessions = table("pg_stat_activity", column("pid"), column("datname"))
+    others = select(func.pg_terminate_backend(sessions.c.pid)).where(
+        sessions.c.datname == func.current_database(), sessions.c.pid != func.pg_backend_pid()
+    )
+
+    async def ask(database: Database) -> list[Any]:
+        closed = asyncio.Semaphore(0)
+
+        def listen(made: Any, _: object) -> None:
+            made.driver_connection.add_termination_listener(lambda _: closed.release())
+
+        event.listen(database.engine.sync_engine, "connect", listen)
+        await database.check()  # fills the pool
+        await database.rows(others)
+        async with asyncio.timeout(10):
+            for _ in range(POOL_SIZE - 1):
+                await closed.acquire()
+        # One that it closes while it is being used is noticed too, and is not given back.
+        with pytest.raises((asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError)):
+            await database.rows(select(func.pg_terminate_backend(func.pg_backend_pid())))
+        return await asyncio.gather(*(database.row(BACKEND) for _ in range(2 * POOL_SIZE)))
+
+    assert all(used(connect(url), ask))
+
+
+def test_a_column_that_would_have_to_be_converted_is_refused(url: str, connect: Connect) -> None:
+    class Colour(enum.Enum):
+        RED = "red"
+
+    statement = select(cast("red", Enum(Colour, native_enum=False)).label("colour"))
+    with pytest.raises(TypeError, match="colour"):
+        used(connect(url), lambda database: database.rows(statement))
+
+
 def test_cancelled_reads_give_their_connections_back(infrastructure: Infrastructure, connect: Connect) -> None:
     async def run(database: Database) -> tuple[int, int, list[int]]:
         async def read() -> int:
-            row = await database.read(lambda connection: connection.execute(SLOW).one())
-            return int(row[0])
+            row = await database.row(SLOW)
+            return int(row.one) if row else 0
 
         loop = asyncio.get_running_loop()
         reads = [loop.create_task(read()) for _ in range(60)]
