@@ -1,19 +1,23 @@
-"""How one service asks another: a pooled aiohttp client that signs each call with the service's own credential."""
+"""How one service asks another: each call is signed with the service's own credential."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import aiohttp
 from pydantic import TypeAdapter, ValidationError
-from yarl import URL
 
 from common.context import REQUEST_ID, current_request_id
 from common.errors import NotFound, ServiceUnavailable
+from common.http_client import HttpClient
 from common.identity import IdentitySigner, Service
 
 T = TypeVar("T")
+
+_REQUEST_ID = REQUEST_ID.encode()
+_JSON = (b"content-type", b"application/json")
 
 
 class AnswerUnusable(ServiceUnavailable):
@@ -41,26 +45,20 @@ class ServiceClient:
             address: the other service's base URL; or what gives it, asked anew for each call, where the service has
                 several instances.
             timeout_seconds: for a whole answer, the wait for a connection included.
-            connections: calls at once; more wait their turn.
+            connections: calls at once to one address; more wait their turn.
         """
         self._address = address if callable(address) else lambda: address
         self._own = Service(own_name)
         self._signer = signer
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._timeout_seconds = timeout_seconds
+        self._client = HttpClient(connections=connections)
 
     async def open(self) -> None:
         """Must run on the event loop that will use the client."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections),
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        await self._client.open()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._client.close()
 
     async def get(self, target: str) -> bytes:
         """The body of the answer to ``GET target`` (path and query, percent-encoded).
@@ -83,24 +81,17 @@ class ServiceClient:
     async def _ask(
         self, method: str, target: str, body: bytes | None = None, timeout_seconds: float | None = None
     ) -> bytes:
-        if self._session is None:
-            raise RuntimeError("ServiceClient.open() was not awaited")
-        headers: dict[str, str] = {
-            name.decode(): value.decode()
-            for name, value in self._signer.headers_for(self._own, method, target.encode())
-        }
-        headers[REQUEST_ID] = current_request_id()
+        headers = [
+            *self._signer.headers_for(self._own, method, target.encode()),
+            (_REQUEST_ID, current_request_id().encode()),
+        ]
         if body is not None:
-            headers["content-type"] = "application/json"
+            headers.append(_JSON)
         base_url = self._address().rstrip("/")
-        timeout = self._timeout if timeout_seconds is None else aiohttp.ClientTimeout(total=timeout_seconds)
-        request: Any = self._session.request(
-            method, URL(base_url + target, encoded=True), data=body, headers=headers, timeout=timeout
-        )
         try:
-            async with request as response:
-                content: bytes = await response.read()
-                status: int = response.status
+            async with asyncio.timeout(timeout_seconds or self._timeout_seconds):
+                answer = await self._client.send(base_url, method, target.encode(), headers, body)
+                content, status = await answer.read(), answer.status
         except (aiohttp.ClientError, TimeoutError) as problem:
             raise ServiceUnavailable(f"{method} {base_url}: {type(problem).__name__}: {problem}") from problem
         if status == 404:

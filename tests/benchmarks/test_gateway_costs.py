@@ -103,7 +103,7 @@ def test_where_a_request_goes(benchmark: BenchmarkFixture, method: str, path: st
 def test_which_headers_reach_a_service(benchmark: BenchmarkFixture) -> None:
     passed = benchmark(from_client, REQUEST_HEADERS)
     assert [name for name, _ in passed] == [
-        "user-agent", "accept", "accept-language", "accept-encoding", "content-type", "idempotency-key",
+        b"user-agent", b"accept", b"accept-language", b"accept-encoding", b"content-type", b"idempotency-key",
     ]  # fmt: skip
 
 

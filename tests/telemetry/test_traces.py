@@ -86,3 +86,8 @@ def test_one_request_is_one_trace(
     assert sorted(name for name, _ in listing) == ["concert", "gateway"], "one server span a process"
     assert len({span.trace_id for _, span in listing}) == 1
     assert not [span for _, span in served if "/health" in str(span.attributes)]
+    by_service = dict(listing)
+    asked = [span for service, span in collector.spans if span.span_id == by_service["concert"].parent_span_id]
+    assert [(span.kind, span.parent_span_id) for span in asked] == [
+        (Span.SPAN_KIND_CLIENT, by_service["gateway"].span_id)
+    ], "the call to the service is a span of the gateway's"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import aiohttp
 
-from common.context import REQUEST_ID
 from common.errors import InvalidInput, ServiceUnavailable
+from common.http_client import Body, HttpAnswer
 from common.identity import IdentitySigner, User
 from gateway import headers
 from gateway.body import SMALL_BYTES, RequestBody
@@ -13,7 +13,7 @@ from gateway.exchange import Exchange
 from gateway.metrics import UPSTREAM_FAILURES
 from gateway.routes import Route
 from gateway.settings import GatewaySettings
-from gateway.upstream import Body, UpstreamClient
+from gateway.upstream import UpstreamClient
 from gateway.watch import Watch, Watches
 
 
@@ -49,24 +49,23 @@ class Proxy:
                 if body.is_small:
                     watch.body_was_read()
                 content: Body = small if body.is_small else body.stream(watch.body_was_read)
-                response = await self._ask(exchange, route, target, request_headers, body, content)
+                answer = await self._ask(exchange, route, target, request_headers, body, content)
                 try:
-                    await _pass_on(exchange, route, response)
+                    await _pass_on(exchange, route, answer)
                 finally:
-                    response.close()
+                    answer.close()
         except TimeoutError as slow:
             raise (_cut if exchange.status else _unavailable)(route, slow) from slow
 
-    def _headers(self, exchange: Exchange, target: bytes, user: User | None) -> list[tuple[str, str]]:
+    def _headers(self, exchange: Exchange, target: bytes, user: User | None) -> list[tuple[bytes, bytes]]:
         fields = headers.from_client(exchange.headers)
         client = exchange.scope.get("client")
-        fields.append(("x-forwarded-for", client[0] if client else "unknown"))
-        fields.append(("x-forwarded-proto", exchange.scope["scheme"]))
-        fields.append(("x-forwarded-host", exchange.fields.get(b"host", b"").decode("latin-1")))
-        fields.append((REQUEST_ID, exchange.request_id))
+        fields.append((b"x-forwarded-for", client[0].encode() if client else b"unknown"))
+        fields.append((b"x-forwarded-proto", exchange.scope["scheme"].encode()))
+        fields.append((b"x-forwarded-host", exchange.fields.get(b"host", b"")))
+        fields.append(exchange.id_header)
         if user is not None:
-            for name, value in self._signer.headers_for(user, exchange.method, target):
-                fields.append((name.decode(), value.decode()))
+            fields += self._signer.headers_for(user, exchange.method, target)
         return fields
 
     async def _ask(
@@ -74,10 +73,10 @@ class Proxy:
         exchange: Exchange,
         route: Route,
         target: bytes,
-        request_headers: list[tuple[str, str]],
+        request_headers: list[tuple[bytes, bytes]],
         body: RequestBody,
         content: Body,
-    ) -> aiohttp.ClientResponse:
+    ) -> HttpAnswer:
         try:
             return await self._client.send(
                 route.service, exchange.method, target, request_headers, content, body.streamed_length
@@ -97,23 +96,22 @@ def target_of(route: Route, exchange: Exchange) -> bytes:
     return route.path + b"?" + exchange.query
 
 
-async def _pass_on(exchange: Exchange, route: Route, response: aiohttp.ClientResponse) -> None:
-    answer_headers = headers.from_service(response.raw_headers)
-    bodiless = exchange.method == "HEAD" or response.status in (204, 304)
-    if response.status in (204, 304):
+async def _pass_on(exchange: Exchange, route: Route, answer: HttpAnswer) -> None:
+    answer_headers = headers.from_service(answer.headers)
+    bodiless = exchange.method == "HEAD" or answer.status in (204, 304)
+    if answer.status in (204, 304):
         # uvicorn counts what is announced, and a 304 may announce what it does not bring.
         answer_headers = [field for field in answer_headers if field[0] != b"content-length"]
-    length = response.content_length
     try:
-        if bodiless or (length is not None and length <= SMALL_BYTES):
-            content = await response.read()
-            await exchange.respond(response.status, answer_headers, content)
+        if bodiless or (answer.length is not None and answer.length <= SMALL_BYTES):
+            content = await answer.read()
+            await exchange.respond(answer.status, answer_headers, content)
             return
     except aiohttp.ClientError as problem:
         raise _unavailable(route, problem) from problem
-    await exchange.start(response.status, answer_headers)
+    await exchange.start(answer.status, answer_headers)
     try:
-        async for chunk in response.content.iter_any():
+        async for chunk in answer.chunks():
             await exchange.send(chunk, more=True)
     except aiohttp.ClientError as problem:
         raise _cut(route, problem) from problem

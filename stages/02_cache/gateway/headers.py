@@ -41,21 +41,20 @@ _NOT_FROM_SERVICES = HOP_BY_HOP | {b"date", _REQUEST_ID}
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-def from_client(headers: Headers) -> list[tuple[str, str]]:
+def from_client(headers: Headers) -> list[tuple[bytes, bytes]]:
     """The fields of a client's request that a service may see.
 
     A name with an underscore is dropped: behind CGI-like servers ``x_user_id`` and ``x-user-id`` are the same.
 
     Raises:
-        InvalidInput: a value is not UTF-8, and so could not be handed on as it is.
+        InvalidInput: a value is not UTF-8, and so would be read as one thing by the one and as another by the next.
     """
     dropped = _dropped(_NOT_FROM_CLIENTS, headers)
-    try:
-        return [
-            (_text(name), value.decode()) for name, value in headers if name not in dropped and b"_" not in name
-        ]  # fmt: skip
-    except UnicodeDecodeError as problem:
-        raise InvalidInput.of("headers", "must be UTF-8") from problem
+    passed = [field for field in headers if field[0] not in dropped and b"_" not in field[0]]
+    for _, value in passed:
+        if not value.isascii():
+            _check_utf8(value)
+    return passed
 
 
 def from_service(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -78,6 +77,8 @@ def _named(connection: bytes) -> frozenset[bytes]:
     return frozenset(token.strip().lower() for token in connection.split(b","))
 
 
-@lru_cache(maxsize=1024)
-def _text(name: bytes) -> str:
-    return name.decode("ascii")
+def _check_utf8(value: bytes) -> None:
+    try:
+        value.decode()
+    except UnicodeDecodeError as problem:
+        raise InvalidInput.of("headers", "must be UTF-8") from problem

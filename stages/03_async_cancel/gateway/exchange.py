@@ -18,6 +18,7 @@ class Exchange:
     Attributes:
         fields: the request's header fields, the last of those with one name.
         headers: all of them, in order.
+        id_header: the request id, which goes along with the request and back with the answer.
         status: the answer's status once it was sent, else 0.
     """
 
@@ -30,7 +31,7 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.fields: dict[bytes, bytes] = dict(self.headers)
         self.request_id = use_request_id(self.fields.get(_REQUEST_ID))
-        self._id_header = (_REQUEST_ID, self.request_id.encode())
+        self.id_header = (_REQUEST_ID, self.request_id.encode())
         use_language(self.fields.get(b"accept-language", b"").decode("latin-1"))
         self.status = 0
         self.receive = receive
@@ -38,7 +39,7 @@ class Exchange:
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Sends status and headers, the request id among them."""
-        headers.append(self._id_header)
+        headers.append(self.id_header)
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 

@@ -13,6 +13,7 @@ import aiohttp
 from prometheus_client import Counter
 
 from common.clients import ServiceClient
+from common.http_client import BROKEN, NOT_CONNECTED
 from common.identity import IdentitySigner
 
 logger = logging.getLogger(__name__)
@@ -21,10 +22,6 @@ EJECTIONS = Counter("discovery_ejections", "Instances that could not be connecte
 RETRIES = Counter("discovery_retries", "Requests that were sent again, if possible to another instance.", ["service"])
 
 PROBE_SECONDS = 0.5
-
-# No request was sent: it may be sent elsewhere, whatever its method.
-NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-BROKEN = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)
 
 
 @dataclass(eq=False, slots=True)

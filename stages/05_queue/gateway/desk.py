@@ -52,25 +52,24 @@ class OrderCalls:
         return {outcome["ticketId"]: outcome for outcome in from_json(content)}
 
     async def send(
-        self, caller: Caller, method: str, target: bytes, body: bytes, headers: Sequence[tuple[str, str]] = ()
+        self, caller: Caller, method: str, target: bytes, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> tuple[int, bytes]:
         """Status and body of the answer to a request with a JSON ``body`` in the name of ``caller``.
 
         Raises ServiceUnavailable: order-service does not answer, or lets nobody in: no ticket is to blame.
         """
-        identity = self._signer.headers_for(caller, method, target)
-        sent = [*headers, *((name.decode(), value.decode()) for name, value in identity)]
-        sent += [("content-type", "application/json"), (REQUEST_ID, current_request_id())]
-        sent.append((REPLAY_TOKEN, self._replays.token(method, target, body)))
+        sent = [*headers, *self._signer.headers_for(caller, method, target)]
+        sent += [(b"content-type", b"application/json"), (REQUEST_ID.encode(), current_request_id().encode())]
+        sent.append((REPLAY_TOKEN.encode(), self._replays.token(method, target, body).encode()))
         try:
             async with asyncio.timeout(self._seconds):
-                response = await self._client.send(ORDER_SERVICE, method, target, sent, body)
-                content = await response.read()
+                answer = await self._client.send(ORDER_SERVICE, method, target, sent, body)
+                content, status = await answer.read(), answer.status
         except (aiohttp.ClientError, TimeoutError) as problem:
             raise ServiceUnavailable(f"{ORDER_SERVICE}: {type(problem).__name__}") from problem
-        if response.status == 401 or (response.status == 403 and caller is self._own):
-            raise ServiceUnavailable(f"{ORDER_SERVICE}: {response.status}")
-        return response.status, content
+        if status == 401 or (status == 403 and caller is self._own):
+            raise ServiceUnavailable(f"{ORDER_SERVICE}: {status}")
+        return status, content
 
 
 def _good(answer: tuple[int, bytes]) -> bytes:

@@ -51,7 +51,7 @@ class Waiting(NamedTuple):
     user: User
     record: ConsumerRecord
     item: dict[str, Any]
-    headers: list[tuple[str, str]]
+    headers: list[tuple[bytes, bytes]]
 
 
 class Dispatcher:
@@ -134,8 +134,8 @@ class Dispatcher:
             ticket_id = self._office.issue(record.partition, record.offset, user.user_id, str(item["nonce"])).ticket_id
             item["ticketId"], key = ticket_id, item["idempotencyKey"]
             # Of a key a character stands for each byte, as order-service reads it. Where there is none, the id will do.
-            key = ticket_id if key is None else key.encode("iso-8859-1").decode()
-            headers = [("accept-language", item["language"]), ("idempotency-key", key)]
+            sent_key = ticket_id.encode() if key is None else key.encode("iso-8859-1")
+            headers = [(b"accept-language", item["language"].encode()), (b"idempotency-key", sent_key)]
             if f"{item['method']} {item['target'].partition('?')[0]}" == BOOKING:
                 item["body"] = record.value.decode("iso-8859-1")
         except (ValueError, KeyError, TypeError, AttributeError) as problem:
