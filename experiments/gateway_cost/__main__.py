@@ -1,7 +1,8 @@
 """What the gateway costs, beside the least that it could: ``python -m experiments.gateway_cost``.
 
-Three processes answer the same request of 64 clients in turn: a bare uvicorn; a bare hop, which passes the request on
-to the first; and stage 01's gateway, which does the same with all that a gateway is for. Told is the CPU time that each
+Four processes answer the same request of 64 clients in turn: a bare uvicorn; two bare hops, which pass the request on
+to the first, one with aiohttp as it is meant to be used and one with the platform's own client; and stage 01's gateway,
+which does the same as they with all that a gateway is for. Told is the CPU time that each
 takes for a request. The specification's own figures for the first two (shared/spec/measured-costs.md) tell how fast
 this machine is now, and so what a budget that was set beside them means here.
 """
@@ -41,7 +42,7 @@ CLIENTS = 64
 PATH = "/concert-service/concerts"
 READY_SECONDS = 30.0
 
-BARE, HOP, GATEWAY = "bare uvicorn", "bare hop, aiohttp", "gateway"
+BARE, HOP, LEAN_HOP, GATEWAY = "bare uvicorn", "bare hop, aiohttp", "bare hop, own client", "gateway"
 REFERENCE_US: Mapping[str, float] = {BARE: 36.0, HOP: 151.0}
 """CPU a request on the machine of measured-costs.md."""
 
@@ -59,12 +60,13 @@ class Rung:
 def opened(folder: Path, secrets: Secrets) -> Iterator[list[Rung]]:
     """The processes, started but not ready yet; they are stopped in the end."""
     package, stage = __package__ or "", find_stage("01")
-    ports = {name: free_port() for name in (BARE, HOP, GATEWAY)}
+    ports = {name: free_port() for name in (BARE, HOP, LEAN_HOP, GATEWAY)}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     path = os.pathsep.join([str(stage.folder), str(REPOSITORY)])
     environments = {
         BARE: {"RUNG_PORT": str(ports[BARE])},
         HOP: {"RUNG_PORT": str(ports[HOP]), "RUNG_UPSTREAM_URL": urls[BARE]},
+        LEAN_HOP: {"RUNG_PORT": str(ports[LEAN_HOP]), "RUNG_UPSTREAM_URL": urls[BARE]},
         GATEWAY: {
             "GATEWAY_PORT": str(ports[GATEWAY]),
             "GATEWAY_SERVICE_URLS": json.dumps({"concert-service": urls[BARE]}),
@@ -72,7 +74,9 @@ def opened(folder: Path, secrets: Secrets) -> Iterator[list[Rung]]:
             "IDENTITY_KEY": secrets.identity,
         },
     }
-    served = {BARE: f"{package}:constant", HOP: f"{package}:hop", GATEWAY: "gateway"}
+    served = {
+        BARE: f"{package}:constant", HOP: f"{package}:hop", LEAN_HOP: f"{package}:lean_hop", GATEWAY: "gateway"
+    }  # fmt: skip
     with Supervisor("gateway-cost") as supervisor:
         rungs = []
         for name, own in environments.items():

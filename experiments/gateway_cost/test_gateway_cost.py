@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from experiments.gateway_cost.__main__ import BARE, GATEWAY, HOP, main
+from experiments.gateway_cost.__main__ import BARE, GATEWAY, HOP, LEAN_HOP, main
 
 
 def test_each_process_is_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["--rounds", "1", "--seconds", "0.3"]) == 0
     said = capsys.readouterr().out
-    for name in (BARE, HOP, GATEWAY):
+    for name in (BARE, HOP, LEAN_HOP, GATEWAY):
         (cost,) = re.findall(rf"{name} *│ *([\d,]+) ", said)
         assert int(cost.replace(",", "")) > 0
     assert "×" in said
