@@ -235,7 +235,11 @@ class Database:
     def _lent(self) -> PoolProxiedConnection:
         """A connection of the pool's, and none of which the driver knows that the server has closed it."""
         while True:
-            lent = self.engine.sync_engine.raw_connection()
+            try:
+                lent = self.engine.sync_engine.raw_connection()
+            except self.engine.dialect.loaded_dbapi.Error as refused:
+                # SQLAlchemy's own name for what the driver has raised; nobody else knows it.
+                raise refused.__cause__ or refused  # noqa: B904
             driver: Any = lent.driver_connection
             if not driver.is_closed():
                 return lent

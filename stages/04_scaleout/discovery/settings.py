@@ -6,9 +6,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from common.redis_client import redis_client
 from common.settings import ProcessSettings
 
 
@@ -26,10 +25,4 @@ class DiscoverySettings(ProcessSettings):
 
     def redis(self, patience_seconds: float) -> Redis:
         """A client that asks once, and waits no longer than that for a connection and then for an answer."""
-        return Redis.from_url(
-            self.redis_url.get_secret_value(),
-            socket_timeout=patience_seconds,
-            socket_connect_timeout=patience_seconds,
-            retry=Retry(NoBackoff(), 0),  # a script that is repeated may find what it did itself
-            decode_responses=True,
-        )
+        return redis_client(self.redis_url.get_secret_value(), patience_seconds, decode_responses=True)

@@ -14,11 +14,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from common.redis_client import redis_client
 from concert import cache_metrics
 from concert.cache_entries import GENERATION_BYTES
 from concert.settings import ConcertSettings
@@ -44,12 +42,8 @@ class CacheServer:
     """The connections, behind a circuit breaker: one failure opens it, and a probe in the background closes it."""
 
     def __init__(self, settings: ConcertSettings) -> None:
-        self._redis: Redis = Redis.from_url(
-            settings.redis_url.get_secret_value(),
-            socket_timeout=settings.cache_seconds,
-            socket_connect_timeout=settings.cache_seconds,
-            retry=Retry(NoBackoff(), 0),  # what would be asked again, the database answers
-        )
+        # What would be asked again, the database answers.
+        self._redis = redis_client(settings.redis_url.get_secret_value(), settings.cache_seconds)
         self._prefix = f"{settings.redis_prefix}cache:"
         self._generation_key = f"{self._prefix}generation"
         # Longer than a commit can take.

@@ -144,6 +144,11 @@ def test_connections_that_the_server_has_closed_are_passed_over(url: str, connec
     assert all(used(connect(url), ask))
 
 
+def test_a_refusal_to_connect_is_the_driver_s(url: str, connect: Connect) -> None:
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        used(connect(f"{url}_that_is_not_there"), lambda database: database.rows(BACKEND))
+
+
 def test_a_column_that_would_have_to_be_converted_is_refused(url: str, connect: Connect) -> None:
     class Colour(enum.Enum):
         RED = "red"
