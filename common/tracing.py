@@ -16,7 +16,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Tracer
 
-from common.http_client import Headers, HttpAnswer, HttpClient
+from common.http_client import HttpClient
+from common.http_exchange import Headers, HttpAnswer
 
 Ask = Callable[..., Awaitable[HttpAnswer]]
 

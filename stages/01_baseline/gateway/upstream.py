@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from common.http_client import Body, Headers, HttpAnswer, HttpClient
+from common.http_client import HttpClient
+from common.http_exchange import Body, Headers, HttpAnswer
 from gateway.settings import GatewaySettings
 
 

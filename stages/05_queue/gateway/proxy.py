@@ -5,7 +5,7 @@ from __future__ import annotations
 import aiohttp
 
 from common.errors import InvalidInput, ServiceUnavailable
-from common.http_client import Body, HttpAnswer
+from common.http_exchange import Body, HttpAnswer
 from common.identity import IdentitySigner, User
 from gateway import headers
 from gateway.body import SMALL_BYTES, RequestBody

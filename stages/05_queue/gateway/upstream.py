@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from common.http_client import BROKEN, Body, Headers, HttpAnswer, HttpClient, may_repeat
+from common.http_client import BROKEN, HttpClient, may_repeat
+from common.http_exchange import Body, Headers, HttpAnswer
 from discovery.instances import Attempts
 from discovery.sources import Discovery
 from gateway.settings import GatewaySettings

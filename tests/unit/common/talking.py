@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec
 
-from common.http_client import HttpAnswer, HttpClient
+from common.http_client import HttpClient
+from common.http_exchange import HttpAnswer
 
 P = ParamSpec("P")
 

@@ -9,7 +9,8 @@ from unittest.mock import patch
 import aiohttp
 import pytest
 
-from common.http_client import BROKEN, NOT_CONNECTED, AnswerNotHttp, HttpAnswer, HttpClient
+from common.http_client import BROKEN, NOT_CONNECTED, HttpClient
+from common.http_exchange import AnswerNotHttp, HttpAnswer
 from tests.unit.common.talking import (
     BEGUN,
     CHUNKED,

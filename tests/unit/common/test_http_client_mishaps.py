@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from common.http_client import BROKEN, AnswerNotHttp
+from common.http_client import BROKEN
+from common.http_exchange import AnswerNotHttp
 from tests.unit.common.talking import BEGUN, CUT, NO_CONTENT, OK, SILENCE, on_a_loop, parts, talk
 
 ANOTHER = OK.replace(b"ok", b"no")
