@@ -7,8 +7,8 @@ write, and its answer is what the parser says. A bare hop takes less than half o
 
 From aiohttp come the pool, with its limit, its line in order of arrival, its name resolution and time-outs; the parser;
 and the stream of an answer's body, which holds the sender back while nobody reads. The connector and the protocol that
-this takes them from are less public than the session: a new aiohttp must pass ``tests/unit/common/test_http_client*.py``
-and ``tests/gateway``.
+this takes them from are less public than the session: a new aiohttp must pass ``tests/gateway`` and
+``tests/unit/common/test_http_client*.py``.
 """
 
 from __future__ import annotations
