@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import cache, lru_cache, partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import asyncpg
 from pydantic import BaseModel, TypeAdapter
@@ -31,8 +31,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
-from sqlalchemy.sql.compiler import SQLCompiler
 
+from common.compiled import compile_statement
 from common.errors import PlatformError, ServiceUnavailable
 from common.identity import current_user_id
 from common.settings import ServiceSettings
@@ -126,7 +126,7 @@ class Database:
         self._checking = asyncio.Lock()
         self._places = asyncio.Semaphore(self._pool_size)
         self._wait_seconds = settings.database_pool_wait_seconds
-        self._compiled = lru_cache(maxsize=COMPILED_STATEMENTS)(partial(_compile, self.engine.dialect))
+        self._compiled = lru_cache(maxsize=COMPILED_STATEMENTS)(partial(compile_statement, self.engine.dialect))
         # A way to run synchronous SQLAlchemy on the event loop; nothing is ever done with the session itself.
         self._greenlets = AsyncSession(self.engine)
         writing = self.engine.execution_options(isolation_level="READ COMMITTED")
@@ -263,44 +263,6 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
-
-
-class _Compiled(NamedTuple):
-    """A statement as the driver takes it.
-
-    Attributes:
-        names: of its parameters, in the order of their numbers.
-        values: of those that the statement itself has.
-        converters: of those whose type is not the driver's own.
-    """
-
-    sql: str
-    names: Sequence[str]
-    values: Mapping[str, Any]
-    converters: Mapping[str, Callable[[Any], Any]]
-
-    def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
-        values = {**self.values, **parameters}
-        for name, convert in self.converters.items():
-            values[name] = convert(values[name])
-        return [values[name] for name in self.names]
-
-
-def _compile(dialect: Dialect, statement: Rows | TextClause) -> _Compiled:
-    """
-    Raises:
-        TypeError: a column is of a type that the driver gives in another form than SQLAlchemy.
-    """
-    compiled = statement.compile(dialect=dialect)
-    assert isinstance(compiled, SQLCompiler)
-    for name, column in statement.selected_columns.items() if isinstance(statement, Select) else ():
-        if column.type.dialect_impl(dialect).result_processor(dialect, None) is not None:
-            raise TypeError(f"{name} is of a type that has to be converted: {column.type!r}")
-    processors = {
-        name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in compiled.binds.items()
-    }
-    converters = {name: processor for name, processor in processors.items() if processor is not None}
-    return _Compiled(compiled.string, compiled.positiontup or (), compiled.params, converters)
 
 
 def _connect(dialect: Dialect, _: object, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:

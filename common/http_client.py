@@ -2,7 +2,7 @@
 
 ``ClientSession`` makes a URL, two maps of headers, a request, a writer and a response of each request, for cookies,
 redirects, proxies, authentication and compression that no call between these processes has. Here a request is one
-write, and its answer is what the parser says. A bare hop takes less than half of the CPU for it
+write, and its answer is what the parser says. A bare hop takes three fifths of the CPU for it
 (docs/decisions/0002-gateway-raw-asgi-aiohttp.md).
 
 From aiohttp come the pool, with its limit, its line in order of arrival, its name resolution and time-outs; the parser;

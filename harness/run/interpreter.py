@@ -25,6 +25,6 @@ def caveat() -> str | None:
     if is_optimised(sys.base_prefix, sysconfig.get_config_var("CONFIG_ARGS") or ""):
         return None
     return (
-        f"This Python was built without {_FLAG}, and takes about a quarter more CPU for the same requests than one "
-        "with; `uv python list` shows what there is, UV_PYTHON=… takes it."
+        f"This Python was built without {_FLAG}, and takes 10 to 30% more CPU for the same requests than one with; "
+        "`uv python list` shows what there is, UV_PYTHON=… takes it."
     )

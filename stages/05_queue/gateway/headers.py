@@ -6,11 +6,12 @@ the gateway: identity, forwarding and replay headers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from common.context import REQUEST_ID
 from common.errors import InvalidInput
+from common.http_exchange import Headers
 from common.identity import IDENTITY_HEADERS
 
 HOP_BY_HOP = frozenset(
@@ -37,8 +38,6 @@ _NOT_FROM_CLIENTS = HOP_BY_HOP | IDENTITY_HEADERS | _SET_HERE | _FORWARDING | _R
 
 # uvicorn writes a Date of its own on every answer, and the gateway the request id; a second one would contradict.
 _NOT_FROM_SERVICES = HOP_BY_HOP | {b"date", _REQUEST_ID}
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 
 def from_client(headers: Headers) -> list[tuple[bytes, bytes]]:

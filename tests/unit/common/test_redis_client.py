@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -46,10 +45,8 @@ def test_a_connection_that_breaks_as_it_is_written_to_is_redis_s_own_error(url: 
 
 def test_a_server_that_does_not_answer_is_waited_for_once(url: str) -> None:
     async def use(client: Redis) -> None:
-        began = time.monotonic()
         with pytest.raises(TimeoutError):
             await client.blpop(["nothing comes here"], timeout=30)
-        assert time.monotonic() - began < 20 * PATIENCE_SECONDS, "it did not wait for all that the server would"
 
     used(url, use)
 
