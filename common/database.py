@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import cache, lru_cache, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
-from pydantic import BaseModel, TypeAdapter
 from sqlalchemy import (
     BigInteger,
     ColumnClause,
     DateTime,
-    Dialect,
-    PoolProxiedConnection,
-    Select,
-    TextClause,
+    Double,
+    bindparam,
     delete,
-    event,
     false,
     func,
     literal_column,
     select,
-    text,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
+from sqlalchemy.sql.dml import ReturningDelete
 
-from common.compiled import compile_statement
-from common.errors import PlatformError, ServiceUnavailable
+from common.connections import Connections
+from common.errors import PlatformError
 from common.identity import current_user_id
 from common.settings import ServiceSettings
-
-V = TypeVar("V", bound=BaseModel)
-
-# A statement that selects whatever columns.
-Rows = Select[*tuple[Any, ...]]
+from common.statements import Row, Statement, Statements, Transaction, compile_statement, is_refusal
 
 # What the declarative base of each service has in common; the bases differ, since their tables live in different
 # databases.
@@ -55,6 +47,9 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
+
+# What a serializable transaction may end with only because of others at the same time.
+CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 # Statements of which a process remembers what they are in SQL; the least recently used are forgotten.
 COMPILED_STATEMENTS = 256
@@ -81,21 +76,11 @@ class Audited:
         self.deleted_by = current_user_id()
 
 
-class Row(asyncpg.Record):  # type: ignore[misc]
-    """What is read of one row; its columns are attributes, too."""
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-
-
-class Database:
+class Database(Statements):
     """The pool of one service instance.
 
-    What is one statement needs no transaction around it: AUTOCOMMIT saves BEGIN and COMMIT, 100–200 µs a request
-    (measured-costs.md). Work of several statements gets a session in a transaction.
+    What is one statement needs no transaction around it: that saves BEGIN and COMMIT, 100–200 µs a request
+    (measured-costs.md).
     """
 
     def __init__(self, settings: ServiceSettings, *, session_parameters: Mapping[str, str] | None = None) -> None:
@@ -103,16 +88,15 @@ class Database:
         Args:
             session_parameters: PostgreSQL's run-time parameters (as ``SET`` takes them) for every connection.
         """
+        size, wait_seconds = settings.database_pool_size, settings.database_pool_wait_seconds
         self.engine = create_async_engine(
             settings.database_url,
-            pool_size=settings.database_pool_size,
+            pool_size=size,
             max_overflow=0,
-            pool_timeout=settings.database_pool_wait_seconds,
+            pool_timeout=wait_seconds,
             pool_use_lifo=True,
-            # The rare case, writes, pays for changing the level of its connection and back.
-            isolation_level="AUTOCOMMIT",
             connect_args={
-                "timeout": settings.database_pool_wait_seconds,
+                "timeout": wait_seconds,
                 "command_timeout": settings.database_statement_seconds,
                 "server_settings": {
                     "application_name": settings.__class__.__module__.split(".")[0],
@@ -120,64 +104,57 @@ class Database:
                 },
             },
         )
-        event.listen(self.engine.sync_engine, "do_connect", _connect)
-        self._pool_size = settings.database_pool_size
+        self._connections = Connections(self.engine, size, wait_seconds)
+        self._size = size
         self._filled = False
         self._checking = asyncio.Lock()
-        self._places = asyncio.Semaphore(self._pool_size)
-        self._wait_seconds = settings.database_pool_wait_seconds
         self._compiled = lru_cache(maxsize=COMPILED_STATEMENTS)(partial(compile_statement, self.engine.dialect))
-        # A way to run synchronous SQLAlchemy on the event loop; nothing is ever done with the session itself.
-        self._greenlets = AsyncSession(self.engine)
-        writing = self.engine.execution_options(isolation_level="READ COMMITTED")
-        self._sessions = async_sessionmaker(writing, expire_on_commit=False)
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
-    @asynccontextmanager
-    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose every statement is a transaction of its own: sees its own snapshot, commits by itself.
+    async def rows(self, statement: Statement, **parameters: Any) -> list[Row]:
+        """What one statement gives, in a transaction of its own.
 
         Raises:
             ServiceUnavailable: no connection became free in time, or the server cannot be reached.
-        """
-        async with self._turn(), self.engine.connect() as connection:
-            yield connection
-
-    async def rows(self, statement: Rows | TextClause, **parameters: Any) -> list[Row]:
-        """What one statement reads, in a transaction of its own; raises as ``autocommit``.
-
-        SQLAlchemy writes the statement, once for each that is asked here again, and lends the connection; its driver
-        does the rest by itself. That takes two thirds of the CPU (docs/decisions/0001-asyncpg-core-autocommit.md).
+            asyncpg.PostgresError: the server refuses the statement.
         """
         compiled = self._compiled(statement)
         arguments = compiled.arguments(parameters)
-
-        def run(_: Session) -> list[Row]:
-            return self._fetch(compiled.sql, arguments)
-
-        async with self._turn():
-            # Getting a connection, reading and giving it back in one greenlet: as awaits of their own each has one.
-            return await self._greenlets.run_sync(run)
-
-    async def row(self, statement: Rows | TextClause, **parameters: Any) -> Row | None:
-        """The only row of what ``rows`` reads, if there is one."""
-        found = await self.rows(statement, **parameters)
-        assert len(found) < 2, "the statement asks for one row"
-        return found[0] if found else None
-
-    async def views(self, view: type[V], statement: Rows, **parameters: Any) -> list[V]:
-        """What ``rows`` reads as wire models; ``statement`` labels its columns with the names of their fields."""
-        return as_views(view, statement.selected_columns.keys(), await self.rows(statement, **parameters))
+        lent, fit = await self._connections.take(), False
+        try:
+            found: list[Row] = await lent.driver.fetch(compiled.sql, *arguments, record_class=Row)
+            fit = True
+        except asyncpg.PostgresError as refused:
+            fit = is_refusal(refused)
+            raise
+        finally:
+            await self._connections.give_back(lent, fit=fit)
+        return found
 
     @asynccontextmanager
-    async def transaction(self, isolation_level: str | None = None) -> AsyncIterator[AsyncSession]:
-        """A session whose work is committed at the end of the block, or rolled back on any exception.
+    async def transaction(self, isolation_level: str = "READ COMMITTED") -> AsyncIterator[Transaction]:
+        """Statements that are committed at the end of the block, or rolled back on any exception; raises as ``rows``.
+
+        A serializable transaction that is in conflict with others raises one of ``CONFLICTS``, be it at the end.
+        """
+        lent = await self._connections.take()
+        transaction = Transaction(lent.driver, self._compiled)
+        try:
+            async with transaction.begun(isolation_level):
+                yield transaction
+        finally:
+            await self._connections.give_back(lent, fit=transaction.has_ended)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """SQLAlchemy's unit of work: objects that are committed at the end of the block, or rolled back.
+
+        For changes that few people make: it takes three times the CPU of a ``transaction``.
 
         Raises:
             ServiceUnavailable: no connection became free in time, or the server cannot be reached.
         """
-        async with self._turn(), self._sessions() as session:
-            if isolation_level is not None:
-                await session.connection(execution_options={"isolation_level": isolation_level})
+        async with self._connections.left_to_the_engine(), self._sessions() as session:
             yield session
             await session.commit()
 
@@ -186,64 +163,8 @@ class Database:
 
         Any number of instances may do so at once: each passes over the rows that another has locked.
         """
-        # A row's place (ctid) names it in any table, and it is locked there until it is deleted.
-        place: ColumnClause[Any] = literal_column("ctid")
-        long_ago = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, kept_seconds)
-        old = select(place).select_from(over.class_).where(over < long_ago).limit(TRIMMED_AT_ONCE)
-        statement = delete(over.class_).where(place.in_(old.with_for_update(skip_locked=True)))
-        async with self.autocommit() as connection:
-            return (await connection.execute(statement)).rowcount == TRIMMED_AT_ONCE
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """A place at the pool, in order of arrival.
-
-        The pool's own queue is not fair: a request that arrives when a connection has just been given back takes it
-        before the one that was woken for it, which then waits behind everybody. With a hundred clients in a closed
-        loop some starved until they got 503, while the others were served twice.
-        """
-        if self._places.locked():
-            try:
-                async with asyncio.timeout(self._wait_seconds):
-                    await self._places.acquire()
-            except TimeoutError as full:
-                raise ServiceUnavailable("no database connection became free in time") from full
-        else:
-            await self._places.acquire()
-        try:
-            yield
-        finally:
-            self._places.release()
-
-    def _fetch(self, sql: str, arguments: Sequence[Any]) -> list[Row]:
-        lent = self._lent()
-        try:
-            connection: Any = lent.dbapi_connection
-            found: list[Row] = connection.run_async(lambda driver: driver.fetch(sql, *arguments, record_class=Row))
-        except asyncpg.PostgresError as refused:
-            if refused.severity_en == "ERROR":
-                lent.close()  # the statement is what was wrong: the connection is as it was
-            else:
-                lent.invalidate(refused)
-            raise
-        except BaseException as broken:
-            lent.invalidate(broken)  # what it was about to receive must not be another's
-            raise
-        lent.close()
-        return found
-
-    def _lent(self) -> PoolProxiedConnection:
-        """A connection of the pool's, and none of which the driver knows that the server has closed it."""
-        while True:
-            try:
-                lent = self.engine.sync_engine.raw_connection()
-            except self.engine.dialect.loaded_dbapi.Error as refused:
-                # SQLAlchemy's own name for what the driver has raised; nobody else knows it.
-                raise refused.__cause__ or refused  # noqa: B904
-            driver: Any = lent.driver_connection
-            if not driver.is_closed():
-                return lent
-            lent.invalidate()
+        deleted = await self.rows(_trimming(over), kept_seconds=kept_seconds)
+        return len(deleted) == TRIMMED_AT_ONCE
 
     async def check(self) -> None:
         """Asks the server something, for readiness; the first time that it answers, the pool is filled.
@@ -256,44 +177,34 @@ class Database:
         """
         # One at a time: two that fill the pool would each wait for the connections that the other holds.
         async with self._checking, AsyncExitStack() as held:
-            for _ in range(1 if self._filled else self._pool_size):
-                connection = await held.enter_async_context(self.autocommit())
-            await connection.execute(text("SELECT 1"))
+            for _ in range(1 if self._filled else self._size):
+                await held.enter_async_context(self.transaction())
         self._filled = True
 
     async def close(self) -> None:
-        await self.engine.dispose()
+        await self._connections.close()
 
 
-def _connect(dialect: Dialect, _: object, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """Makes a connection (SQLAlchemy's event ``do_connect``).
+# SQLSTATEs, or their classes, of a server that cannot serve now: connection lost, transaction rolled back (idle for too
+# long, deadlock, serialization), too many connections, not in the state for it, shut down or cancelled, its own disk or
+# memory failing.
+_PASSING = ("08", "25P03", "40", "53", "55", "57", "58")
 
-    Here, and nowhere else, any OSError means that the server cannot be reached: no route, no such host, refused at
-    all of its addresses.
-    """
-    try:
-        return dialect.connect(*arguments, **options)
-    except OSError as unreachable:
-        raise ServiceUnavailable(f"database: {type(unreachable).__name__}: {unreachable}") from unreachable
+# What the driver raises on a broken connection; InternalClientError where the server has said that it will end it, and
+# the driver has not seen the end of it.
+_BROKEN = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
-
-# SQLSTATEs, or their classes, of a server that cannot serve now: connection lost, transaction rolled back (deadlock,
-# serialization), too many connections, not in the state for it, shut down or cancelled, its own disk or memory failing.
-_PASSING = ("08", "40", "53", "55", "57", "58")
-
-_UNAVAILABLE = (
-    PoolTimeout, ConnectionError, TimeoutError, OperationalError, InterfaceError, asyncpg.InterfaceError,
-)  # fmt: skip
+_UNAVAILABLE = (PoolTimeout, ConnectionError, TimeoutError, OperationalError, InterfaceError, *_BROKEN)
 
 # Every kind of exception that may mean so; ``is_unavailable`` decides.
-DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError, TimeoutError)
+DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, *_BROKEN, ConnectionError, TimeoutError)
 
 
 def is_unavailable(error: BaseException) -> bool:
     """Whether ``error`` says that the database cannot answer now, rather than that the statement was wrong.
 
-    What the server says while a connection is made comes as the driver raised it, everything else inside of
-    SQLAlchemy's exceptions, but for time-outs and broken connections.
+    It comes as the driver raised it; what a session has run into, inside of SQLAlchemy's exceptions, but for time-outs
+    and broken connections.
     """
     if isinstance(error, _UNAVAILABLE):
         return True
@@ -303,18 +214,13 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(state, str) and state.startswith(_PASSING)
 
 
-def as_views(view: type[V], fields: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[V]:
-    """Wire models of ``rows``, whose first columns are the model's ``fields``.
-
-    One call into pydantic for the whole list is three times as fast as ``model_construct`` for each row.
-    """
-    names = tuple(fields)
-    return _list_of(view).validate_python([dict(zip(names, row, strict=False)) for row in rows])
-
-
 @cache
-def _list_of(view: type[V]) -> TypeAdapter[list[V]]:
-    return TypeAdapter(list[view])  # type: ignore[valid-type]
+def _trimming(over: InstrumentedAttribute[Any]) -> ReturningDelete[Any]:
+    # A row's place (ctid) names it in any table, and it is locked there until it is deleted.
+    place: ColumnClause[Any] = literal_column("ctid")
+    long_ago = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, bindparam("kept_seconds", type_=Double))
+    old = select(place).select_from(over.class_).where(over < long_ago).limit(TRIMMED_AT_ONCE)
+    return delete(over.class_).where(place.in_(old.with_for_update(skip_locked=True))).returning(place)
 
 
 @contextmanager
@@ -325,9 +231,10 @@ def violations_as(errors: Mapping[str, type[PlatformError]]) -> Iterator[None]:
     """
     try:
         yield
-    except IntegrityError as violation:
+    except (asyncpg.IntegrityConstraintViolationError, IntegrityError) as violation:
         # SQLAlchemy wraps its adapter's exception, which wraps asyncpg's, which knows the name.
-        name: str = getattr(violation.orig.__cause__, "constraint_name", "") if violation.orig else ""
+        wrapped = violation.orig.__cause__ if isinstance(violation, IntegrityError) and violation.orig else violation
+        name: str = getattr(wrapped, "constraint_name", "")
         if name not in errors:
             raise
         raise errors[name](f"violates {name}") from violation

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from common.database import Rows
+from common.statements import Rows
 from common.wire import WireModel
 
 W = TypeVar("W", bound=WireModel)

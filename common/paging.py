@@ -13,8 +13,9 @@ from sqlalchemy import BigInteger, ColumnElement, bindparam, func, select
 from sqlalchemy.orm import InstrumentedAttribute
 from starlette.requests import Request
 
-from common.database import Database, Rows, as_views
+from common.database import Database
 from common.errors import InvalidInput
+from common.statements import Rows, as_views
 from common.wire import INT32_MAX, Decimal, WireModel
 
 T = TypeVar("T")

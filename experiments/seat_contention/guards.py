@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from common.database import Database
+from common.statements import Transaction
 from order import bookings
 from order.schedules import ScheduleDetail
 from order.seats import Seat
@@ -35,15 +36,15 @@ async def opened(name: str) -> AsyncIterator[Book]:
     database = Database(settings, session_parameters=parameters)
 
     async def book(schedule_id: int, seat: Seat, user_id: int) -> Any:
-        async def work(session: Any) -> Any:
-            return await bookings._book(session, _show(schedule_id), user_id, [seat], settings.hold_seconds)
+        async def work(transaction: Transaction) -> Any:
+            return await bookings._book(transaction, _show(schedule_id), user_id, [seat], settings.hold_seconds)
 
         if lock is not None:
             return await lock.guarded(schedule_id, [seat], work)
         if name == "serializable":
             return await guarded(database, work)
-        async with database.transaction() as session:
-            return await work(session)
+        async with database.transaction() as transaction:
+            return await work(transaction)
 
     try:
         await database.check()

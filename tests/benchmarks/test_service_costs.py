@@ -7,10 +7,10 @@ import json
 from pydantic_core import to_json
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from common.database import as_views
 from common.errors import SeatAlreadyBooked
 from common.identity import IdentitySigner, Role, Service, User
 from common.paging import Page, PageRequest
+from common.statements import as_views
 from common.wire import failure_bytes, ok
 from order.schemas import BookingRequest, BookingRow
 from order.seats import Seat, parse_seats

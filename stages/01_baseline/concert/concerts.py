@@ -8,7 +8,6 @@ from datetime import date
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import as_views
 from common.errors import (
     ConcertNotFound,
     InvalidInput,
@@ -75,13 +74,11 @@ async def detail(resources: Resources, concert_id: int) -> ConcertDetailView:
     Raises:
         ConcertNotFound: there is no such concert.
     """
-    async with resources.database.autocommit() as connection:
-        concert = (await connection.execute(_BY_ID, {"concert_id": concert_id})).mappings().one_or_none()
-        if concert is None:
-            raise ConcertNotFound
-        schedules = await connection.execute(_SCHEDULES, {"concert_id": concert_id})
-    views = as_views(ConcertScheduleView, schedules.keys(), schedules)
-    return ConcertDetailView.model_validate({**concert, "schedules": views})
+    concert = await resources.database.row(_BY_ID, concert_id=concert_id)
+    if concert is None:
+        raise ConcertNotFound
+    schedules = await resources.database.views(ConcertScheduleView, _SCHEDULES, concert_id=concert_id)
+    return ConcertDetailView.model_validate({**dict(concert), "schedules": schedules})
 
 
 async def with_ids(resources: Resources, ids: Sequence[int]) -> list[ConcertView]:

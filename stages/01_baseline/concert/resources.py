@@ -34,7 +34,7 @@ class Resources:
         Raises:
             ServiceUnavailable: no database connection became free in time.
         """
-        async with self.database.transaction() as session:
+        async with self.database.session() as session:
             yield session
 
     async def open(self) -> None:

@@ -23,11 +23,11 @@ from typing import Annotated, Any
 from fastapi import Header, Request
 from pydantic import BaseModel, StringConstraints
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from common.database import Database
 from common.errors import IdempotencyKeyReused, PlatformError, ServiceUnavailable
 from common.identity import require_user
+from common.statements import Statements, Transaction
 from common.wire import JSONBytes, failure, ok
 
 KEPT_SECONDS = 24 * 60 * 60  # as the statements below have it
@@ -55,7 +55,7 @@ _ANSWER = text("""
     WHERE user_id = :user_id AND key = :key AND request_hash = :request_hash AND status IS NULL
 """)
 
-Work = Callable[[AsyncSession], Awaitable[Any]]
+Work = Callable[[Transaction], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def request_key(request: Request, header: str | None, body: BaseModel | None = N
 
 async def in_transaction(database: Database, work: Work) -> Any:
     """What ``work`` returns, once it has been committed."""
-    async with database.transaction() as session:
-        return await work(session)
+    async with database.transaction() as transaction:
+        return await work(transaction)
 
 
 async def once(
@@ -111,9 +111,9 @@ async def once(
     if key is None:
         return ok(await transact(database, work))
 
-    async def keyed(session: AsyncSession) -> JSONBytes:
-        answer = ok(await work(session))
-        if not await _insert(session, key, answer):
+    async def keyed(transaction: Transaction) -> JSONBytes:
+        answer = ok(await work(transaction))
+        if not await _insert(transaction, key, answer):
             raise _UsedBefore
         return answer
 
@@ -127,7 +127,7 @@ async def once(
 async def resumable(
     database: Database,
     key: RequestKey | None,
-    intend: Callable[[AsyncSession], Awaitable[None]],
+    intend: Callable[[Transaction], Awaitable[None]],
     follow: Callable[[], Awaitable[None]],
 ) -> JSONBytes:
     """The answer (``{}``, or a refusal) to a request that asks the payment provider.
@@ -141,16 +141,16 @@ async def resumable(
         PlatformError: what ``intend`` and ``follow`` raise, if the key has no earlier answer.
     """
     if key is None:
-        async with database.transaction() as session:
-            await intend(session)
+        async with database.transaction() as transaction:
+            await intend(transaction)
         await follow()
         return ok()
 
     try:
-        async with database.transaction() as session:
-            if await _insert(session, key, None):
-                await intend(session)
-            elif (stored := await _find(session, key)) is not None:
+        async with database.transaction() as transaction:
+            if await _insert(transaction, key, None):
+                await intend(transaction)
+            elif (stored := await _find(transaction, key)) is not None:
                 return stored
     except PlatformError as error:
         return await refuse(database, key, error)
@@ -168,10 +168,9 @@ async def refuse(database: Database, key: RequestKey | None, error: PlatformErro
     """
     if key is None:
         raise error
-    async with database.autocommit() as connection:
-        if error.status < 500 and await _insert(connection, key, failure(error)):
-            raise error
-        stored = await _find(connection, key)
+    if error.status < 500 and await _insert(database, key, failure(error)):
+        raise error
+    stored = await _find(database, key)
     if stored is None:
         raise error
     return stored
@@ -186,19 +185,18 @@ async def _conclude(database: Database, key: RequestKey, follow: Callable[[], Aw
         if refusal.status >= 500:
             raise
         answer = failure(refusal)
-    async with database.autocommit() as connection:
-        await connection.execute(_ANSWER, _row(key, answer))
-        return await _find(connection, key) or answer
+    await database.rows(_ANSWER, **_row(key, answer))
+    return await _find(database, key) or answer
 
 
-async def _insert(connection: AsyncSession | AsyncConnection, key: RequestKey, answer: JSONBytes | None) -> bool:
+async def _insert(statements: Statements, key: RequestKey, answer: JSONBytes | None) -> bool:
     """Whether the key was new; waits while another transaction has it."""
-    return (await connection.execute(_INSERT, _row(key, answer))).first() is not None
+    return await statements.row(_INSERT, **_row(key, answer)) is not None
 
 
-async def _find(connection: AsyncSession | AsyncConnection, key: RequestKey) -> JSONBytes | None:
+async def _find(statements: Statements, key: RequestKey) -> JSONBytes | None:
     """The answer that is stored under a key; None if there is no such key, or no answer yet."""
-    found = (await connection.execute(_FIND, {"user_id": key.user_id, "key": key.key})).one_or_none()
+    found = await statements.row(_FIND, user_id=key.user_id, key=key.key)
     if found is None:
         return None
     if found.request_hash != key.request_hash:

@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import TextClause, bindparam, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import TextClause, bindparam, select, text
 
 from common.errors import ServiceUnavailable
 from common.identity import current_user_id
+from common.statements import Row, Statements
 from order.backoff import next_attempt
 from order.models import Payment, Refund, RefundStatus
 from order.provider import InProgress, Provider, ProviderPayment, Refused
@@ -79,6 +78,11 @@ _DONE = text("""
     SELECT booking_id FROM refund
 """)
 
+_POSTPONE = text("""
+    UPDATE refunds SET due_at = :due_at, attempts = :attempts, problem = :problem, updated_at = now()
+    WHERE id = :refund_id AND status = 'REQUESTED'
+""")
+
 
 class RefundRefused(ServiceUnavailable):
     """The provider refuses a refund for good: nothing that waiting mends, and a person has to look at it.
@@ -105,13 +109,13 @@ class DueRefund:
     payment_key: str
 
     @classmethod
-    def of(cls, row: Any) -> DueRefund:
+    def of(cls, row: Row) -> DueRefund:
         """``row`` is one of ``DUE``, or has the same columns."""
         return cls(*row)
 
 
 async def request_refunds(
-    connection: AsyncConnection | AsyncSession, which: TextClause, row_id: int, lease_seconds: float
+    statements: Statements, which: TextClause, row_id: int, lease_seconds: float
 ) -> list[DueRefund]:
     """Cancels paid bookings: from here on they end CANCELED, and their price is given back.
 
@@ -119,8 +123,8 @@ async def request_refunds(
         which: ``OF_BOOKING`` or ``OF_PAYMENT``, whose id ``row_id`` is.
         lease_seconds: for how long the worker leaves the refunds to who requests them.
     """
-    values = {"id": row_id, "lease_seconds": lease_seconds, "caller": current_user_id()}
-    return [DueRefund.of(row) for row in await connection.execute(which, values)]
+    requested = await statements.rows(which, id=row_id, lease_seconds=lease_seconds, caller=current_user_id())
+    return [DueRefund.of(row) for row in requested]
 
 
 async def refund_all(resources: Resources, refunds: Sequence[DueRefund]) -> None:
@@ -186,18 +190,15 @@ def _done_before(payment: ProviderPayment | None, reason: str) -> str | None:
 
 
 async def _finish(resources: Resources, refund: DueRefund, transaction_key: str) -> None:
-    values = {"refund_id": refund.refund_id, "payment_id": refund.payment_id, "transaction_key": transaction_key}
-    async with resources.database.transaction() as session:
-        await session.execute(_LOCK_PAYMENT, {"payment_id": refund.payment_id})
-        newly = (await session.execute(_DONE, values)).all()
+    ids = {"refund_id": refund.refund_id, "payment_id": refund.payment_id}
+    async with resources.database.transaction() as transaction:
+        await transaction.rows(_LOCK_PAYMENT, payment_id=refund.payment_id)
+        newly = await transaction.rows(_DONE, **ids, transaction_key=transaction_key)
     REFUNDED.inc(len(newly))
 
 
 async def _postpone(resources: Resources, refund: DueRefund, problem: str) -> None:
-    later = (
-        update(Refund)
-        .where(Refund.id == refund.refund_id, Refund.status == RefundStatus.REQUESTED)
-        .values(due_at=next_attempt(refund.attempts), attempts=refund.attempts + 1, problem=problem[:100])
+    due_at, attempts = next_attempt(refund.attempts), refund.attempts + 1
+    await resources.database.rows(
+        _POSTPONE, refund_id=refund.refund_id, due_at=due_at, attempts=attempts, problem=problem[:100]
     )
-    async with resources.database.autocommit() as connection:
-        await connection.execute(later)

@@ -15,11 +15,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from prometheus_client import Counter
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Database
+from common.database import CONFLICTS, Database
 from common.errors import ServiceUnavailable
+from common.statements import Transaction
 
 T = TypeVar("T")
 
@@ -36,11 +35,8 @@ ATTEMPTS = 6
 FIRST_PAUSE_SECONDS = 0.010
 LONGEST_PAUSE_SECONDS = 0.200
 
-# serialization_failure, deadlock_detected
-_CONFLICTS = ("40001", "40P01")
 
-
-async def guarded(database: Database, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+async def guarded(database: Database, work: Callable[[Transaction], Awaitable[T]]) -> T:
     """What ``work`` returns once it has been committed; it may be done several times, so it changes nothing else.
 
     Raises:
@@ -52,11 +48,10 @@ async def guarded(database: Database, work: Callable[[AsyncSession], Awaitable[T
             # Without a connection in hand: those who can commit need it more.
             await asyncio.sleep(random.uniform(0, pause_before(attempt)))
         try:
-            async with database.transaction("SERIALIZABLE") as session:
-                return await work(session)
-        except DBAPIError as error:
-            if not is_conflict(error):
-                raise
+            async with database.transaction("SERIALIZABLE") as transaction:
+                return await work(transaction)
+        except CONFLICTS:  # PostgreSQL undid it only because of others at the same time
+            continue
     GIVEN_UP.inc()
     raise ServiceUnavailable(f"in conflict with other bookings {ATTEMPTS} times")
 
@@ -64,8 +59,3 @@ async def guarded(database: Database, work: Callable[[AsyncSession], Awaitable[T
 def pause_before(attempt: int) -> float:
     """The longest pause before an attempt, in seconds; the first attempt is number 0."""
     return min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1))
-
-
-def is_conflict(error: DBAPIError) -> bool:
-    """Whether PostgreSQL undid a transaction only because of others at the same time."""
-    return getattr(error.orig, "sqlstate", None) in _CONFLICTS

@@ -68,9 +68,7 @@ def parse_seats(texts: Sequence[str]) -> list[Seat]:
 
 async def taken(database: Database, schedule_id: int) -> list[str]:
     """The taken seats of a schedule as ``"<row> <col>"``, front row first; none for a schedule nobody knows."""
-    async with database.autocommit() as connection:
-        seats = await connection.execute(_TAKEN, {"schedule_id": schedule_id})
-        return [f"{row} {column}" for row, column in seats]
+    return [f"{row} {column}" for row, column in await database.rows(_TAKEN, schedule_id=schedule_id)]
 
 
 async def active_bookings(database: Database, schedule_ids: Sequence[int]) -> list[ActiveBookingsView]:

@@ -36,7 +36,7 @@ class Resources:
         Raises:
             ServiceUnavailable: no database connection became free in time.
         """
-        async with self.cache.changing() as about_to_commit, self.database.transaction() as session:
+        async with self.cache.changing() as about_to_commit, self.database.session() as session:
             yield session
             await about_to_commit()
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Row, Rows
 from common.errors import ScheduleNotFound, VenueNotFound
+from common.statements import Row, Rows
 from concert.cache import Place
 from concert.cache_entries import Kind
 from concert.concerts import lock_own, refuse_outside

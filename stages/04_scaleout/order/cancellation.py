@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import bindparam, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Rows
 from common.errors import (
     BookingNotCancellable,
     BookingNotFound,
@@ -26,6 +24,7 @@ from common.errors import (
     ServiceUnavailable,
 )
 from common.identity import current_user_id, require_self_or_manager
+from common.statements import Row, Rows, Transaction
 from common.wire import JSONBytes
 from order.confirmation import join
 from order.idempotency import RequestKey, once
@@ -78,8 +77,7 @@ async def _cancel_booking(resources: Resources, booking_id: int) -> None:
         await _release(resources, booking_id, booking.payment_id)
         return
     if booking.status == BookingStatus.CONFIRMED:
-        async with resources.database.autocommit() as connection:
-            await request_refunds(connection, OF_BOOKING, booking_id)
+        await request_refunds(resources.database, OF_BOOKING, booking_id)
         resources.relay.wake()
 
 
@@ -104,10 +102,10 @@ async def _cancel_payment(resources: Resources, payment_id: int, key: RequestKey
         # A repeated request gets its first answer, whatever is wrong with it by now.
         refusal = error
 
-    async def accept(session: AsyncSession) -> None:
+    async def accept(transaction: Transaction) -> None:
         if refusal is not None:
             raise refusal
-        await _accept(session, payment_id)
+        await _accept(transaction, payment_id)
 
     answer = await once(resources.database, key, accept)
     resources.relay.wake()
@@ -122,13 +120,13 @@ async def _again_if_overtaken(cancel: Callable[[], Awaitable[T]]) -> T:
         return await cancel()
 
 
-async def _cancellable(resources: Resources, statement: Rows, row_id: int) -> Any:
+async def _cancellable(resources: Resources, statement: Rows, row_id: int) -> Row | None:
     """The booking or payment, once it is known whether it is paid; None if there is none.
 
     Raises:
         NotAuthorized, BookingNotCancellable, ServiceUnavailable: as ``cancel_booking``.
     """
-    row = await _row(resources, statement, row_id)
+    row = await resources.database.row(statement, id=row_id)
     if row is None:
         return None
     require_self_or_manager(row.user_id)
@@ -141,12 +139,7 @@ async def _cancellable(resources: Resources, statement: Rows, row_id: int) -> An
         return row
     with suppress(PaymentFailed):
         await join(resources, row.payment_id)
-    return await _row(resources, statement, row_id)
-
-
-async def _row(resources: Resources, statement: Rows, row_id: int) -> Any:
-    async with resources.database.autocommit() as connection:
-        return (await connection.execute(statement, {"id": row_id})).one_or_none()
+    return await resources.database.row(statement, id=row_id)
 
 
 async def _is_over(resources: Resources, schedule_id: int) -> bool:
@@ -159,26 +152,25 @@ async def _is_over(resources: Resources, schedule_id: int) -> bool:
 
 async def _release(resources: Resources, booking_id: int, payment_id: int | None) -> None:
     """Cancels a booking that is not paid."""
-    values = {"id": booking_id, "payment_id": payment_id, "caller": current_user_id()}
-    async with resources.database.transaction() as session:
-        if payment_id is not None and (await lock(session, payment_id)).confirm_due_at is not None:
+    async with resources.database.transaction() as transaction:
+        if payment_id is not None and (await lock(transaction, payment_id)).confirm_due_at is not None:
             raise _Overtaken("the booking's payment is being confirmed")
-        if (await session.execute(_RELEASE_ONE, values)).first() is None:
+        if not await transaction.rows(_RELEASE_ONE, id=booking_id, payment_id=payment_id, caller=current_user_id()):
             raise _Overtaken("the booking has changed")
         if payment_id is not None:
-            await void(session, [payment_id])
+            await void(transaction, [payment_id])
 
 
-async def _accept(session: AsyncSession, payment_id: int) -> None:
+async def _accept(transaction: Transaction, payment_id: int) -> None:
     """From here on the payment and its bookings end CANCELED, if the transaction is committed."""
-    payment = await lock(session, payment_id)
+    payment = await lock(transaction, payment_id)
     if payment.status in (PaymentStatus.FAILED, PaymentStatus.CANCELED):
         raise BookingNotCancellable
     if payment.confirm_due_at is not None:
         raise _Overtaken("the payment is being confirmed")
-    await lock_bookings(session, payment_id)
+    await lock_bookings(transaction, payment_id)
     if payment.status == PaymentStatus.COMPLETED:
-        await request_refunds(session, OF_PAYMENT, payment_id)
+        await request_refunds(transaction, OF_PAYMENT, payment_id)
     else:
-        await session.execute(_RELEASE_ALL, {"payment_id": payment_id, "caller": current_user_id()})
-        await void(session, [payment_id])
+        await transaction.rows(_RELEASE_ALL, payment_id=payment_id, caller=current_user_id())
+        await void(transaction, [payment_id])

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import Counter
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import violations_as
 from common.errors import NotAuthorized, PaymentFailed, ServiceUnavailable
 from common.identity import require_user
+from common.statements import Row, Transaction
 from common.wire import JSONBytes
 from order.backoff import next_attempt
 from order.idempotency import RequestKey, resumable
@@ -92,7 +91,7 @@ class Intent:
     attempts: int
 
     @classmethod
-    def of(cls, payment: Any) -> Intent:
+    def of(cls, payment: Row) -> Intent:
         """``payment`` is a row with these columns of a Payment."""
         return cls(payment.id, payment.payment_key, payment.order_id, payment.total_price, payment.confirm_attempts)
 
@@ -114,9 +113,9 @@ async def complete(resources: Resources, request: CompletionRequest, key: Reques
     """
     intent: Intent | None = None
 
-    async def intend(session: AsyncSession) -> None:
+    async def intend(transaction: Transaction) -> None:
         nonlocal intent
-        intent = await _intend(session, request, resources.settings.provider_seconds)
+        intent = await _intend(transaction, request, resources.settings.provider_seconds)
 
     async def follow() -> None:
         if intent is None:
@@ -127,9 +126,9 @@ async def complete(resources: Resources, request: CompletionRequest, key: Reques
     return await resumable(resources.database, key, intend, follow)
 
 
-async def _intend(session: AsyncSession, request: CompletionRequest, lease_seconds: float) -> Intent | None:
+async def _intend(transaction: Transaction, request: CompletionRequest, lease_seconds: float) -> Intent | None:
     """Commits to asking the provider; None if somebody has, for this very checkout."""
-    payment = await lock(session, request.own_payment_id)
+    payment = await lock(transaction, request.own_payment_id)
     caller = require_user().user_id
     if payment.user_id != caller:
         raise NotAuthorized
@@ -141,18 +140,18 @@ async def _intend(session: AsyncSession, request: CompletionRequest, lease_secon
         return None
     if payment.status != PaymentStatus.WAITING:
         raise PaymentFailed(f"the payment is {payment.status}")
-    if any(status != BookingStatus.PENDING for status in await lock_bookings(session, payment.id)):
+    if any(status != BookingStatus.PENDING for status in await lock_bookings(transaction, payment.id)):
         raise PaymentFailed("a booking has been given up")
-    values = {
-        "payment_id": payment.id,
-        "payment_key": request.payment_id,
-        "order_id": request.order_id,
-        "caller": caller,
-        # The worker leaves it to this request for as long as the provider may take.
-        "lease_seconds": lease_seconds,
-    }
     with violations_as({"uq_payments_payment_key": PaymentFailed}):
-        await session.execute(_INTEND, values)
+        await transaction.rows(
+            _INTEND,
+            payment_id=payment.id,
+            payment_key=request.payment_id,
+            order_id=request.order_id,
+            caller=caller,
+            # The worker leaves it to this request for as long as the provider may take.
+            lease_seconds=lease_seconds,
+        )
     return Intent(payment.id, request.payment_id, request.order_id, payment.total_price, payment.confirm_attempts)
 
 
@@ -163,8 +162,7 @@ async def join(resources: Resources, payment_id: int) -> None:
         PaymentFailed: it was not paid, or has been canceled since.
         ServiceUnavailable: the provider does not say.
     """
-    async with resources.database.autocommit() as connection:
-        payment = (await connection.execute(STATE, {"payment_id": payment_id})).one()
+    (payment,) = await resources.database.rows(STATE, payment_id=payment_id)
     if payment.confirm_due_at is not None:
         await settle(resources, Intent.of(payment))
     elif payment.status != PaymentStatus.COMPLETED:
@@ -233,28 +231,27 @@ async def _finish(resources: Resources, intent: Intent, paid: ProviderPayment) -
 
     If it was taken for failed, the money goes back.
     """
-    values = {"payment_id": intent.payment_id, "card": paid.card.number if paid.card else None}
-    async with resources.database.autocommit() as connection:
-        done = (await connection.execute(_CONFIRM, values)).one()
-        returned = None if done.completed else (await connection.execute(_RETURN, values)).scalar()
+    card = paid.card.number if paid.card else None
+    (done,) = await resources.database.rows(_CONFIRM, payment_id=intent.payment_id, card=card)
+    returned = None if done.completed else await resources.database.row(_RETURN, payment_id=intent.payment_id)
     SETTLED.labels("confirmed").inc(done.completed)
     if done.lost:
         logger.error("payment %d is paid, but %d bookings of it had been given up", intent.payment_id, done.lost)
     if returned:
-        logger.error("payment %d is paid, but had failed before: %d won go back", intent.payment_id, returned)
+        logger.error("payment %d is paid, but had failed before: %d won go back", intent.payment_id, returned.amount)
     return bool(done.completed)
 
 
 async def _fail(resources: Resources, intent: Intent, code: str) -> bool:
     """Commits that no money was taken; False if the payment had been settled before."""
-    values = {"payment_id": intent.payment_id, "problem": code[:100], "hold_seconds": resources.settings.hold_seconds}
-    async with resources.database.autocommit() as connection:
-        failed = (await connection.execute(_FAIL, values)).all()
+    hold_seconds = resources.settings.hold_seconds
+    failed = await resources.database.rows(
+        _FAIL, payment_id=intent.payment_id, problem=code[:100], hold_seconds=hold_seconds
+    )
     SETTLED.labels("refused").inc(len(failed))
     return bool(failed)
 
 
 async def _postpone(resources: Resources, intent: Intent) -> None:
     due_at, attempts = next_attempt(intent.attempts), intent.attempts + 1
-    async with resources.database.autocommit() as connection:
-        await connection.execute(_POSTPONE, {"payment_id": intent.payment_id, "due_at": due_at, "attempts": attempts})
+    await resources.database.rows(_POSTPONE, payment_id=intent.payment_id, due_at=due_at, attempts=attempts)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, TextClause, bindparam, case, literal_column, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy import TextClause, bindparam, select, text
 
 from common.context import current_request_id
 from common.errors import ServiceUnavailable
 from common.identity import current_user_id
+from common.statements import Row, Statements
 from order.backoff import next_attempt
 from order.models import Payment, Refund, RefundStatus
 from order.provider import InProgress, Provider, ProviderPayment, Refused
@@ -37,8 +35,6 @@ _REQUEST = """
     INSERT INTO outbox (key, body, request_id)
     SELECT booking_id, json_build_object('bookingId', booking_id), :request_id FROM requested
 """
-_NEVER: ColumnElement[datetime] = literal_column("'9999-12-31'")
-
 # Cancel what is paid, commit to giving it back, and say so, in one statement; what is not CONFIRMED is left as it is.
 # The worker that sweeps for due refunds leaves these alone: they are the consumer's.
 OF_BOOKING = text(_REQUEST.format(which="id = :id"))
@@ -82,6 +78,13 @@ _DONE = text("""
     SELECT booking_id FROM refund
 """)
 
+_POSTPONE = text("""
+    UPDATE refunds
+    SET due_at = CASE due_at WHEN '9999-12-31' THEN due_at ELSE :due_at END, attempts = :attempts, problem = :problem,
+        updated_at = now()
+    WHERE id = :refund_id AND status = 'REQUESTED'
+""")
+
 
 class NothingToRefund(Exception):
     """No cancellation of this booking was ever accepted."""
@@ -112,19 +115,18 @@ class DueRefund:
     payment_key: str
 
     @classmethod
-    def of(cls, row: Any) -> DueRefund:
+    def of(cls, row: Row) -> DueRefund:
         """``row`` is one of ``DUE``, or has the same columns."""
         return cls(*row)
 
 
-async def request_refunds(connection: AsyncConnection | AsyncSession, which: TextClause, row_id: int) -> None:
+async def request_refunds(statements: Statements, which: TextClause, row_id: int) -> None:
     """Cancels paid bookings: from here on they end CANCELED, and their price is given back.
 
     Args:
         which: ``OF_BOOKING`` or ``OF_PAYMENT``, whose id ``row_id`` is.
     """
-    values = {"id": row_id, "caller": current_user_id(), "request_id": current_request_id()}
-    await connection.execute(which, values)
+    await statements.rows(which, id=row_id, caller=current_user_id(), request_id=current_request_id())
 
 
 async def refund_booking(resources: Resources, booking_id: int) -> None:
@@ -134,11 +136,9 @@ async def refund_booking(resources: Resources, booking_id: int) -> None:
         NothingToRefund: it owes nothing.
         RefundRefused, ServiceUnavailable: as ``give_back``.
     """
-    values = {"booking_id": booking_id}
-    async with resources.database.autocommit() as connection:
-        due = [DueRefund.of(row) for row in await connection.execute(_DUE_OF_BOOKING, values)]
-        if not due and (await connection.execute(_EXISTS, values)).first() is None:
-            raise NothingToRefund(f"booking {booking_id}")
+    due = [DueRefund.of(row) for row in await resources.database.rows(_DUE_OF_BOOKING, booking_id=booking_id)]
+    if not due and await resources.database.row(_EXISTS, booking_id=booking_id) is None:
+        raise NothingToRefund(f"booking {booking_id}")
     for refund in due:
         await give_back(resources, refund)
 
@@ -188,22 +188,15 @@ def _done_before(payment: ProviderPayment | None, reason: str) -> str | None:
 
 
 async def _finish(resources: Resources, refund: DueRefund, transaction_key: str) -> None:
-    values = {"refund_id": refund.refund_id, "payment_id": refund.payment_id, "transaction_key": transaction_key}
-    async with resources.database.transaction() as session:
-        await session.execute(_LOCK_PAYMENT, {"payment_id": refund.payment_id})
-        newly = (await session.execute(_DONE, values)).all()
+    ids = {"refund_id": refund.refund_id, "payment_id": refund.payment_id}
+    async with resources.database.transaction() as transaction:
+        await transaction.rows(_LOCK_PAYMENT, payment_id=refund.payment_id)
+        newly = await transaction.rows(_DONE, **ids, transaction_key=transaction_key)
     REFUNDED.inc(len(newly))
 
 
 async def _postpone(resources: Resources, refund: DueRefund, problem: str) -> None:
-    later = (
-        update(Refund)
-        .where(Refund.id == refund.refund_id, Refund.status == RefundStatus.REQUESTED)
-        .values(
-            due_at=case((Refund.due_at == _NEVER, Refund.due_at), else_=next_attempt(refund.attempts)),
-            attempts=refund.attempts + 1,
-            problem=problem[:100],
-        )
+    due_at, attempts = next_attempt(refund.attempts), refund.attempts + 1
+    await resources.database.rows(
+        _POSTPONE, refund_id=refund.refund_id, due_at=due_at, attempts=attempts, problem=problem[:100]
     )
-    async with resources.database.autocommit() as connection:
-        await connection.execute(later)

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from common.database import Rows
 from common.errors import ServiceUnavailable
+from common.statements import Row, Rows
 from order.resources import Resources
 
 _PERIOD_SECONDS = 0.05
 
 
 async def until_settled(
-    resources: Resources, row: Rows, parameters: Mapping[str, Any], settled: Callable[[Any], bool]
+    resources: Resources, row: Rows, parameters: Mapping[str, Any], settled: Callable[[Row], bool]
 ) -> None:
     """Returns once ``settled`` says so of the row; gives up after as long as the payment provider may take.
 
@@ -24,9 +24,8 @@ async def until_settled(
     """
     deadline = time.monotonic() + resources.settings.provider_seconds
     while time.monotonic() < deadline:
-        async with resources.database.autocommit() as connection:
-            found = (await connection.execute(row, parameters)).one()
-        if settled(found):
+        found = await resources.database.row(row, **parameters)
+        if found is not None and settled(found):
             return
         await asyncio.sleep(_PERIOD_SECONDS)
     raise ServiceUnavailable("what another request began has not ended in time")

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from asyncpg import DeadlockDetectedError, UniqueViolationError
 from prometheus_client import Counter
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.clients import AnswerUnusable
 from common.errors import IdempotencyKeyReused, PlatformError, SeatAlreadyBooked, ServiceUnavailable
 from common.language import use_language
+from common.statements import Transaction
 from common.wire import ABSENT, Id, JSONBytes, RequestModel, failure, ok
 from order.bookings import BOOKED, TAKEN, priced, views
 from order.idempotency import RequestKey
@@ -34,7 +34,6 @@ from order.tickets import TICKET_ID, TicketId
 AGAIN = Counter("order_batches_again", "Batches that were done again, as the database had changed meanwhile.")
 
 ATTEMPTS = 5
-_UNIQUE_VIOLATION, _DEADLOCK = "23505", "40P01"
 
 _ENDED = text("SELECT ticket_id FROM tickets WHERE ticket_id = ANY(CAST(:ticket_ids AS text[]))")
 # As in idempotency.py, a key that has outlived its time is as good as new.
@@ -163,13 +162,11 @@ async def settle(resources: Resources, items: Sequence[Item]) -> list[str]:
     orders = await asyncio.gather(*(_read(resources, item) for item in items))
     for _ in range(ATTEMPTS):
         try:
-            async with resources.database.transaction() as session:
-                sale = await _sell(await session.connection(), orders, resources.settings.hold_seconds)
+            async with resources.database.transaction() as transaction:
+                sale = await _sell(transaction, orders, resources.settings.hold_seconds)
             BOOKED.inc(len(sale.bookings))
             return sale.others
-        except DBAPIError as changed:
-            if getattr(changed.orig, "sqlstate", None) not in (_UNIQUE_VIOLATION, _DEADLOCK):
-                raise
+        except (UniqueViolationError, DeadlockDetectedError):
             AGAIN.inc()
     raise ServiceUnavailable(f"others were at the same seats, keys or tickets {ATTEMPTS} times")
 
@@ -192,26 +189,27 @@ async def _read(resources: Resources, item: Item) -> Order:
     return Order(item, key and RequestKey.of(item.user_id, key, "POST", "/bookings", request), show, seats)
 
 
-async def _sell(connection: AsyncConnection, orders: Sequence[Order], hold_seconds: float) -> Sale:
+async def _sell(transaction: Transaction, orders: Sequence[Order], hold_seconds: float) -> Sale:
     wanted = [(order.show.id, *seat) for order in orders if order.show for seat in order.seats]
     schedule_ids, rows, columns = zip(*wanted, strict=True) if wanted else ((), (), ())
-    places = {"schedule_ids": schedule_ids, "rows": rows, "columns": columns}
     keys = [order.key for order in orders if order.key]
     owners = {"user_ids": [key.user_id for key in keys], "keys": [key.key for key in keys]}
+    taken = await transaction.rows(_TAKEN, schedule_ids=schedule_ids, rows=rows, columns=columns)
     sale = Sale(
-        taken={(schedule_id, Seat(*seat)) for schedule_id, *seat in await connection.execute(_TAKEN, places)},
+        taken={(schedule_id, Seat(*seat)) for schedule_id, *seat in taken},
         firsts={
             # One that has no answer yet is another request's: bookings are answered when their key is written.
             (user_id, key): (request_hash, JSONBytes(body or "", status_code=status or 503))
-            for user_id, key, request_hash, status, body in (await connection.execute(_KEYS, owners) if keys else ())
+            for user_id, key, request_hash, status, body in (await transaction.rows(_KEYS, **owners) if keys else ())
         },
-        ids=iter((await connection.scalars(_IDS, {"count": len(wanted)})).all()),
+        ids=iter([row.nextval for row in await transaction.rows(_IDS, count=len(wanted))]),
     )
-    ended = set(await connection.scalars(_ENDED, {"ticket_ids": [order.item.ticket_id for order in orders]}))
+    tickets = [order.item.ticket_id for order in orders]
+    ended = {row.ticket_id for row in await transaction.rows(_ENDED, ticket_ids=tickets)}
     for order in orders:
         if order.item.ticket_id not in ended:
             ended.add(order.item.ticket_id)
             sale.decide(order)
     written = {name: to_json(getattr(sale, name)).decode() for name in ("bookings", "keys", "tickets")}
-    await connection.execute(_WRITE, {**written, "hold_seconds": hold_seconds})
+    await transaction.rows(_WRITE, **written, hold_seconds=hold_seconds)
     return sale

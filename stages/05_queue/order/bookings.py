@@ -8,7 +8,6 @@ from typing import Any
 
 from prometheus_client import Counter
 from sqlalchemy import bindparam, select, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database, violations_as
 from common.errors import (
@@ -21,7 +20,8 @@ from common.errors import (
     ScheduleNotFound,
     SeatAlreadyBooked,
 )
-from common.identity import require_self_or_manager, require_user
+from common.identity import current_user_id, require_self_or_manager, require_user
+from common.statements import Transaction
 from common.wire import JSONBytes
 from order.idempotency import RequestKey, Work, once, refuse
 from order.models import ACTIVE_SEAT, Booking, BookingStatus
@@ -68,6 +68,13 @@ _BY_ID = select(
     Booking.payment_id,
 ).where(Booking.id == bindparam("booking_id"), ~Booking.is_deleted)
 
+# What is canceled stays so.
+_DELETE = text("""
+    UPDATE bookings
+    SET is_deleted = true, deleted_at = now(), deleted_by = :caller, updated_at = now(), updated_by = :caller
+    WHERE id = :booking_id AND status = 'CANCELED' AND NOT is_deleted
+    RETURNING id
+""")
 
 _OF_THE_SHOW = ("concert_name", "runtime", "stage_name", "location", "concert_date", "concert_time")
 
@@ -90,8 +97,8 @@ async def create(resources: Resources, request: BookingRequest, key: RequestKey 
     except PlatformError as error:
         return await refuse(resources.database, key, error)
 
-    async def book(session: AsyncSession) -> list[BookedView]:
-        return await _book(session, schedule, request.user_id, seats, resources.settings.hold_seconds)
+    async def book(transaction: Transaction) -> list[BookedView]:
+        return await _book(transaction, schedule, request.user_id, seats, resources.settings.hold_seconds)
 
     async def sell(_: Database, work: Work) -> Any:
         answer = await resources.seat_lock.guarded(schedule.id, seats, work)
@@ -129,19 +136,20 @@ def check(request: BookingRequest, seats: list[Seat], schedule: ScheduleDetail, 
 
 
 async def _book(
-    session: AsyncSession, schedule: ScheduleDetail, user_id: int, seats: list[Seat], hold_seconds: float
+    transaction: Transaction, schedule: ScheduleDetail, user_id: int, seats: list[Seat], hold_seconds: float
 ) -> list[BookedView]:
-    values = {
-        "user_id": user_id,
-        "concert_id": schedule.concert_id,
-        "schedule_id": schedule.id,
-        "price": schedule.price,
-        "hold_seconds": hold_seconds,
-        "rows": [seat.row for seat in seats],
-        "columns": [seat.column for seat in seats],
-    }
     with violations_as({ACTIVE_SEAT: SeatAlreadyBooked}):
-        ids = {Seat(row, column): booking_id for booking_id, row, column in await session.execute(_BOOK, values)}
+        booked = await transaction.rows(
+            _BOOK,
+            user_id=user_id,
+            concert_id=schedule.concert_id,
+            schedule_id=schedule.id,
+            price=schedule.price,
+            hold_seconds=hold_seconds,
+            rows=[seat.row for seat in seats],
+            columns=[seat.column for seat in seats],
+        )
+    ids = {Seat(row, column): booking_id for booking_id, row, column in booked}
     if not ids:
         raise SeatAlreadyBooked
     return views(schedule, user_id, seats, ids)
@@ -190,12 +198,8 @@ async def delete(database: Database, booking_id: int) -> None:
         BookingNotFound: there is no such booking.
         BookingNotCancellable: it is not canceled.
     """
-    async with database.transaction() as session:
-        booking: Booking | None = await session.scalar(
-            select(Booking).where(Booking.id == booking_id, ~Booking.is_deleted).with_for_update()
-        )
-        if booking is None:
-            raise BookingNotFound
-        if booking.status != BookingStatus.CANCELED:
-            raise BookingNotCancellable
-        booking.soft_delete(datetime.now(UTC))
+    if await database.row(_DELETE, booking_id=booking_id, caller=current_user_id()) is not None:
+        return
+    if await database.row(_BY_ID, booking_id=booking_id) is None:
+        raise BookingNotFound
+    raise BookingNotCancellable

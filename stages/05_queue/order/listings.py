@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from common.database import Rows
 from common.paging import Page, PageQuery, PageRequest
+from common.statements import Rows
 from common.wire import WireModel
 from order.concerts import Concert
 from order.models import SOLD, Booking, Payment

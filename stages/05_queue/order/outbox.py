@@ -16,10 +16,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from prometheus_client import Counter
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from common.database import Database
 from common.kafka import make_topics
+from common.statements import Row
 from order.messages import CANCELLATIONS, REQUEST_ID, SEND_SECONDS, producing, topic, topics
 from order.settings import OrderSettings
 
@@ -80,17 +81,17 @@ class Relay:
 
     async def _publish(self, producer: AIOKafkaProducer) -> bool:
         """Publishes the oldest rows that nobody else is publishing; whether there may be more of them."""
-        async with self._database.transaction() as session:
-            rows = (await session.execute(_UNPUBLISHED, {"at_once": AT_ONCE})).all()
+        async with self._database.transaction() as transaction:
+            rows = await transaction.rows(_UNPUBLISHED, at_once=AT_ONCE)
             if not rows:
                 return False
-            await session.execute(_STAY_LOCKED)
+            await transaction.rows(_STAY_LOCKED)
             sent = [
                 await producer.send(self._topic, row.body.encode(), row.key.encode(), headers=_headers(row))
                 for row in rows
             ]
             await _acknowledged(sent)
-            await session.execute(_MARK, {"ids": [row.id for row in rows]})
+            await transaction.rows(_MARK, ids=[row.id for row in rows])
         PUBLISHED.inc(len(rows))
         return len(rows) == AT_ONCE
 
@@ -108,5 +109,5 @@ async def _acknowledged(sent: Sequence[asyncio.Future[Any]]) -> None:
         one.result()
 
 
-def _headers(row: Row[Any]) -> list[tuple[str, bytes]]:
+def _headers(row: Row) -> list[tuple[str, bytes]]:
     return [(REQUEST_ID, row.request_id.encode())]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, text
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database
 from common.errors import (
@@ -21,7 +18,8 @@ from common.errors import (
     PaymentNotFound,
     ScheduleNotFound,
 )
-from common.identity import require_self_or_manager, require_user
+from common.identity import current_user_id, require_self_or_manager, require_user
+from common.statements import Row, Transaction
 from common.wire import JSONBytes
 from order.idempotency import RequestKey, once
 from order.models import Booking, BookingStatus, Payment, PaymentStatus
@@ -61,6 +59,45 @@ STATE = select(
 # refund would do so, and who holds the payment may be waiting for the booking.
 _LOCK = STATE.where(~Payment.is_deleted).with_for_update(key_share=True)
 
+_LOCK_BY_IDS = (
+    select(
+        Booking.id,
+        Booking.user_id,
+        Booking.concert_id,
+        Booking.schedule_id,
+        Booking.payment_id,
+        Booking.price,
+        Booking.status,
+    )
+    .where(Booking.id == any_(bindparam("booking_ids", type_=ARRAY(BigInteger))), ~Booking.is_deleted)
+    .order_by(Booking.id)
+    .with_for_update()
+)
+# Bookings that are covered by those of the payments that wait for their buyer.
+_WAITING = (
+    select(Booking.id, Booking.payment_id)
+    .join(Payment, Payment.id == Booking.payment_id)
+    .where(
+        Payment.id == any_(bindparam("payment_ids", type_=ARRAY(BigInteger))), Payment.status == PaymentStatus.WAITING
+    )
+)
+_CREATE = text("""
+    WITH made AS (
+        INSERT INTO payments (user_id, concert_id, schedule_id, total_price, status, created_by, updated_by)
+        VALUES (:user_id, :concert_id, :schedule_id, :total_price, 'WAITING', :user_id, :user_id)
+        RETURNING id
+    ), covered AS (
+        UPDATE bookings SET payment_id = (SELECT id FROM made), updated_at = now(), updated_by = :user_id
+        WHERE id = ANY(CAST(:booking_ids AS bigint[]))
+    )
+    SELECT id FROM made
+""")
+_DELETE = text("""
+    UPDATE payments
+    SET is_deleted = true, deleted_at = now(), deleted_by = :caller, updated_at = now(), updated_by = :caller
+    WHERE id = :payment_id
+""")
+
 _LOCK_BOOKINGS = text("SELECT status FROM bookings WHERE payment_id = :payment_id ORDER BY id FOR UPDATE")
 
 # What a payment comes to that has lost a booking before anybody paid: CANCELED with its last booking, else FAILED, so
@@ -89,36 +126,32 @@ async def create(resources: Resources, request: PaymentRequest, key: RequestKey 
     return await once(resources.database, key, partial(_create, request))
 
 
-async def _create(request: PaymentRequest, session: AsyncSession) -> CreatedPaymentView:
+async def _create(request: PaymentRequest, transaction: Transaction) -> CreatedPaymentView:
     if request.user_id != require_user().user_id:
         raise NotAuthorized
     if len(set(request.booking_ids)) < len(request.booking_ids):
         raise InvalidInput.of("bookingIds", "a booking is named twice")
-    bookings = await _lock_payable(session, request)
-    payment = await _waiting_for_these(session, bookings)
-    if payment is None:
-        payment = Payment(
+    bookings = await _lock_payable(transaction, request)
+    concert_id, schedule_id = bookings[0].concert_id, bookings[0].schedule_id
+    total_price = sum(booking.price for booking in bookings)
+    payment_id = await _waiting_for_these(transaction, bookings)
+    if payment_id is None:
+        (made,) = await transaction.rows(
+            _CREATE,
             user_id=request.user_id,
-            concert_id=bookings[0].concert_id,
-            schedule_id=bookings[0].schedule_id,
-            total_price=sum(booking.price for booking in bookings),
-            status=PaymentStatus.WAITING,
+            concert_id=concert_id,
+            schedule_id=schedule_id,
+            total_price=total_price,
+            booking_ids=request.booking_ids,
         )
-        session.add(payment)
-        await session.flush()
-        for booking in bookings:
-            booking.payment_id = payment.id
+        payment_id = made.id
     return CreatedPaymentView(
-        payment_id=payment.id,
-        user_id=payment.user_id,
-        concert_id=payment.concert_id,
-        total_price=payment.total_price,
+        payment_id=payment_id, user_id=request.user_id, concert_id=concert_id, total_price=total_price
     )
 
 
-async def _lock_payable(session: AsyncSession, request: PaymentRequest) -> Sequence[Booking]:
-    wanted = select(Booking).where(Booking.id.in_(request.booking_ids), ~Booking.is_deleted).order_by(Booking.id)
-    bookings = (await session.scalars(wanted.with_for_update())).all()
+async def _lock_payable(transaction: Transaction, request: PaymentRequest) -> Sequence[Row]:
+    bookings = await transaction.rows(_LOCK_BY_IDS, booking_ids=request.booking_ids)
     if len(bookings) < len(request.booking_ids):
         raise BookingNotFound
     if any(booking.user_id != request.user_id for booking in bookings):
@@ -130,23 +163,22 @@ async def _lock_payable(session: AsyncSession, request: PaymentRequest) -> Seque
     return bookings
 
 
-async def _waiting_for_these(session: AsyncSession, bookings: Sequence[Booking]) -> Payment | None:
+async def _waiting_for_these(transaction: Transaction, bookings: Sequence[Row]) -> int | None:
     """The payment that covers exactly these bookings already; None if none of them is covered by any."""
     earlier = {booking.payment_id for booking in bookings if booking.payment_id is not None}
-    waiting = select(Payment).where(Payment.id.in_(earlier), Payment.status == PaymentStatus.WAITING)
-    payments = (await session.scalars(waiting)).all() if earlier else []
-    if not payments:
+    covered = await transaction.rows(_WAITING, payment_ids=list(earlier)) if earlier else []
+    if not covered:
         return None
-    covered = await session.scalars(select(Booking.id).where(Booking.payment_id == payments[0].id))
-    if set(covered) != {booking.id for booking in bookings}:
+    payment_id: int = covered[0].payment_id
+    if {booking.id for booking in covered if booking.payment_id == payment_id} != {booking.id for booking in bookings}:
         raise InvalidInput.of("bookingIds", "a booking is being paid for by another payment")
-    return payments[0]
+    return payment_id
 
 
-async def void(session: AsyncSession, payment_ids: Sequence[int]) -> None:
+async def void(transaction: Transaction, payment_ids: Sequence[int]) -> None:
     """Ends those of the payments that wait for their buyer, but have lost a booking. They are locked already."""
     if payment_ids:
-        await session.execute(_VOID, {"payment_ids": payment_ids})
+        await transaction.rows(_VOID, payment_ids=payment_ids)
 
 
 async def one(resources: Resources, payment_id: int) -> PaymentDetailView:
@@ -157,17 +189,16 @@ async def one(resources: Resources, payment_id: int) -> PaymentDetailView:
         NotAuthorized: who asks is neither its user nor a manager.
         ServiceUnavailable: concert-service or user-service does not answer.
     """
-    async with resources.database.autocommit() as connection:
-        found = (await connection.execute(_BY_ID, {"payment_id": payment_id})).mappings().one_or_none()
+    found = await resources.database.row(_BY_ID, payment_id=payment_id)
     if found is None:
         raise PaymentNotFound
-    require_self_or_manager(found["user_id"])
+    require_self_or_manager(found.user_id)
     show, nickname = await asyncio.gather(
-        _show(resources, found["schedule_id"]),
-        resources.people.nickname(found["user_id"]),
+        _show(resources, found.schedule_id),
+        resources.people.nickname(found.user_id),
     )
     return PaymentDetailView.model_validate({
-        **found,
+        **dict(found),
         "concert_name": show and show.concert_name,
         "runtime": show and show.runtime,
         "nickname": nickname,
@@ -191,17 +222,14 @@ async def delete(database: Database, payment_id: int, key: RequestKey | None) ->
     return await once(database, key, partial(_delete, payment_id))
 
 
-async def _delete(payment_id: int, session: AsyncSession) -> None:
-    living = select(Payment).where(Payment.id == payment_id, ~Payment.is_deleted)
-    payment: Payment | None = await session.scalar(living.with_for_update())
-    if payment is None:
-        raise PaymentNotFound
+async def _delete(payment_id: int, transaction: Transaction) -> None:
+    payment = await lock(transaction, payment_id)
     if payment.status != PaymentStatus.CANCELED:
         raise BookingNotCancellable
-    payment.soft_delete(datetime.now(UTC))
+    await transaction.rows(_DELETE, payment_id=payment_id, caller=current_user_id())
 
 
-async def lock(session: AsyncSession, payment_id: int) -> Row[*tuple[Any, ...]]:
+async def lock(transaction: Transaction, payment_id: int) -> Row:
     """A payment's ``STATE``, kept from changing until the transaction ends.
 
     Rows are locked in one order everywhere (a payment, then its bookings by id), so that no two changes wait for each
@@ -210,12 +238,12 @@ async def lock(session: AsyncSession, payment_id: int) -> Row[*tuple[Any, ...]]:
     Raises:
         PaymentNotFound: there is no such payment.
     """
-    payment = (await session.execute(_LOCK, {"payment_id": payment_id})).one_or_none()
+    payment = await transaction.row(_LOCK, payment_id=payment_id)
     if payment is None:
         raise PaymentNotFound
     return payment
 
 
-async def lock_bookings(session: AsyncSession, payment_id: int) -> Sequence[str]:
+async def lock_bookings(transaction: Transaction, payment_id: int) -> Sequence[str]:
     """The status of each booking of a payment, kept from changing until the transaction ends."""
-    return (await session.execute(_LOCK_BOOKINGS, {"payment_id": payment_id})).scalars().all()
+    return [booking.status for booking in await transaction.rows(_LOCK_BOOKINGS, payment_id=payment_id)]

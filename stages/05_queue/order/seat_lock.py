@@ -30,10 +30,10 @@ from typing import Any, TypeVar
 from prometheus_client import Counter, Histogram
 from redis.exceptions import RedisError
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database
 from common.errors import SeatAlreadyBooked, ServiceUnavailable
+from common.statements import Transaction
 from discovery.instances import end
 from order.seats import Seat
 from order.settings import OrderSettings
@@ -142,7 +142,7 @@ class SeatLock:
         await end(self._renewing)
         await self._redis.aclose()
 
-    async def guarded(self, schedule_id: int, seats: Iterable[Seat], work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async def guarded(self, schedule_id: int, seats: Iterable[Seat], work: Callable[[Transaction], Awaitable[T]]) -> T:
         """What ``work``, which books ``seats``, returns once it has been committed.
 
         Raises:
@@ -156,8 +156,8 @@ class SeatLock:
             await self._require_free(claim)
             async with self._lease(claim):
                 WAITED.observe(now() - claim.began)
-                async with self._database.transaction() as session:
-                    answer = await work(session)
+                async with self._database.transaction() as transaction:
+                    answer = await work(transaction)
                     claim.check(MARGIN * self._settings.lease_seconds)  # the COMMIT is next
             claim.taken, claim.seen_at = set(ordered), now()
             return answer

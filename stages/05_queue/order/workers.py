@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from prometheus_client import Counter, Gauge
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 
 from common.database import DATABASE_ERRORS
 from common.errors import PlatformError
+from common.statements import Row
 from order import idempotency, outbox
 from order.confirmation import Intent, settle
 from order.models import IdempotencyKey, OutboxMessage, Ticket
@@ -112,17 +112,16 @@ async def expire(resources: Resources) -> bool:
 
     Until then the seat is taken, and the booking can be paid for: a hold ends when this has run, not before.
     """
-    async with resources.database.autocommit() as connection:
-        overdue = (await connection.execute(_OVERDUE, {"at_once": EXPIRED_AT_ONCE})).all()
+    overdue = await resources.database.rows(_OVERDUE, at_once=EXPIRED_AT_ONCE)
     if not overdue:
         return False
     covering = sorted({row.payment_id for row in overdue if row.payment_id is not None})
-    async with resources.database.transaction() as session:
+    async with resources.database.transaction() as transaction:
         # Payments before bookings, as everywhere; who has locked one of them is about to decide on its bookings.
-        locked = list((await session.execute(_LOCK_PAYMENTS, {"payment_ids": covering})).scalars())
-        values = {"booking_ids": [row.id for row in overdue], "payment_ids": locked}
-        expired = len((await session.execute(_GIVE_UP, values)).all())
-        await void(session, locked)
+        locked = [payment.id for payment in await transaction.rows(_LOCK_PAYMENTS, payment_ids=covering)]
+        booking_ids = [booking.id for booking in overdue]
+        expired = len(await transaction.rows(_GIVE_UP, booking_ids=booking_ids, payment_ids=locked))
+        await void(transaction, locked)
     EXPIRED.inc(expired)
     return expired == EXPIRED_AT_ONCE
 
@@ -143,8 +142,8 @@ async def settle_refunds(resources: Resources) -> bool:
 
 async def count_stuck_refunds(resources: Resources) -> bool:
     """Shows the refunds that are in trouble to who watches the metrics; there are never more to come."""
-    async with resources.database.autocommit() as connection:
-        STUCK.set((await connection.execute(_STUCK)).scalar_one())
+    (stuck,) = await resources.database.rows(_STUCK)
+    STUCK.set(stuck.count)
     return False
 
 
@@ -158,10 +157,9 @@ async def trim(resources: Resources) -> bool:
     return any([await resources.database.trim(over, seconds) for over, seconds in kept_seconds.items()])
 
 
-async def _lease(resources: Resources, statement: TextClause) -> Sequence[Row[Any]]:
-    values = {"lease_seconds": resources.settings.provider_seconds, "at_once": SETTLED_AT_ONCE}
-    async with resources.database.autocommit() as connection:
-        return (await connection.execute(statement, values)).all()
+async def _lease(resources: Resources, statement: TextClause) -> Sequence[Row]:
+    lease_seconds = resources.settings.provider_seconds
+    return await resources.database.rows(statement, lease_seconds=lease_seconds, at_once=SETTLED_AT_ONCE)
 
 
 async def _reconcile(what: str, work: Awaitable[None]) -> None:

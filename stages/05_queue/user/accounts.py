@@ -61,7 +61,7 @@ async def sign_up(resources: Resources, request: SignUpRequest) -> None:
         role=role.value,
     )
     with violations_as(_DUPLICATES):
-        async with resources.database.transaction() as session:
+        async with resources.database.session() as session:
             session.add(user)
 
 
@@ -112,7 +112,7 @@ async def change(resources: Resources, user_id: int, request: ProfileRequest) ->
     """
     password_hash = await resources.passwords.hash(request.password.get_secret_value())
     with violations_as(_DUPLICATES):
-        async with resources.database.transaction() as session:
+        async with resources.database.session() as session:
             user: User | None = await session.scalar(select(User).where(User.id == user_id, ~User.is_deleted))
             if user is None:
                 raise UserNotFound

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 import pytest
@@ -24,52 +23,12 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.pool import QueuePool
 
 from common.database import Database
 from common.errors import ServiceUnavailable
-from common.settings import ServiceSettings
-from harness.provision import Infrastructure, create_database, drop_database
-
-T = TypeVar("T")
-Connect = Callable[[str], Database]
+from tests.unit.common.pools import POOL_SIZE, Connect, used
 
 SLOW = select(literal_column("1").label("one"), func.pg_sleep(0.02))
-POOL_SIZE = 4
-
-
-@pytest.fixture
-def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    def make(url: str) -> Database:
-        settings = {"IDENTITY_KEY": "k" * 32, "PORT": "1", "DATABASE_URL": url, "DATABASE_POOL_SIZE": str(POOL_SIZE)}
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        return Database(ServiceSettings())
-
-    return make
-
-
-@pytest.fixture
-def url(infrastructure: Infrastructure) -> Iterator[str]:
-    yield create_database(infrastructure, "reads")
-    drop_database(infrastructure, "reads")
-
-
-def used(database: Database, use: Callable[[Database], Awaitable[T]]) -> T:
-    """What ``use`` makes of it; at its end every connection is back in the pool."""
-
-    async def run() -> T:
-        try:
-            return await use(database)
-        finally:
-            pool = database.engine.pool
-            assert isinstance(pool, QueuePool)
-            assert pool.checkedout() == 0
-            await database.close()
-
-    return asyncio.run(run())
-
-
 NUMBERS = select(func.generate_series(1, bindparam("last", type_=BigInteger)).label("number"))
 BACKEND = select(func.pg_backend_pid().label("pid"))
 
@@ -144,6 +103,29 @@ def test_connections_that_the_server_has_closed_are_passed_over(url: str, connec
     assert all(used(connect(url), ask))
 
 
+def test_sessions_and_statements_share_the_pool(url: str, connect: Connect) -> None:
+    async def ask(database: Database) -> set[int]:
+        async def in_session() -> int:
+            async with database.session() as session:
+                return int((await session.scalars(BACKEND)).one())
+
+        async def in_transaction() -> int:
+            async with database.transaction() as transaction:
+                (row,) = await transaction.rows(BACKEND)
+                return int(row.pid)
+
+        async def alone() -> int:
+            (row,) = await database.rows(BACKEND)
+            return int(row.pid)
+
+        await database.check()
+        asked = [work() for _ in range(4 * POOL_SIZE) for work in (in_session, in_transaction, alone)]
+        return set(await asyncio.gather(*asked))
+
+    # All of the connections, and none besides.
+    assert len(used(connect(url), ask)) == POOL_SIZE
+
+
 def test_a_refusal_to_connect_is_the_driver_s(url: str, connect: Connect) -> None:
     with pytest.raises(asyncpg.InvalidCatalogNameError):
         used(connect(f"{url}_that_is_not_there"), lambda database: database.rows(BACKEND))
@@ -158,8 +140,8 @@ def test_a_column_that_would_have_to_be_converted_is_refused(url: str, connect: 
         used(connect(url), lambda database: database.rows(statement))
 
 
-def test_cancelled_reads_give_their_connections_back(infrastructure: Infrastructure, connect: Connect) -> None:
-    async def run(database: Database) -> tuple[int, int, list[int]]:
+def test_cancelled_reads_give_their_connections_back(url: str, connect: Connect) -> None:
+    async def ask(database: Database) -> tuple[list[int | BaseException], list[int]]:
         async def read() -> int:
             row = await database.row(SLOW)
             return int(row.one) if row else 0
@@ -170,19 +152,12 @@ def test_cancelled_reads_give_their_connections_back(infrastructure: Infrastruct
         for number, task in enumerate(reads[::2]):
             loop.call_later(number * 0.005, task.cancel)
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
-        pool = database.engine.pool
-        assert isinstance(pool, QueuePool)
-        left = pool.checkedout()
-        after = await asyncio.gather(*(read() for _ in range(POOL_SIZE)))
-        await database.close()
-        assert outcomes[1::2] == [1] * 30
-        return sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), left, after
+        return outcomes, await asyncio.gather(*(read() for _ in range(POOL_SIZE)))
 
-    url = create_database(infrastructure, "cancelled_reads")
-    cancelled, left, after = asyncio.run(run(connect(url)))
-    drop_database(infrastructure, "cancelled_reads")
-    assert cancelled > POOL_SIZE
-    assert (left, after) == (0, [1] * POOL_SIZE)
+    outcomes, after = used(connect(url), ask)
+    assert outcomes[1::2] == [1] * 30
+    assert sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes) > POOL_SIZE
+    assert after == [1] * POOL_SIZE
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost:1", "no-such-host.invalid"])

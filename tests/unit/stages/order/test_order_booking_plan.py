@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, time
+from typing import Any
 
 import pytest
 from sqlalchemy import Table, text
@@ -17,7 +18,7 @@ FILL = text("""
     INSERT INTO bookings (user_id, concert_id, schedule_id, price, status, seat_row, seat_column)
     SELECT 1, 1, 1 + i % 100, 10, 'PENDING', 1 + i / 1000, 1 + i / 100 % 10 FROM generate_series(0, :rows - 1) i
 """)
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "user_id": 1, "concert_id": 1, "schedule_id": 1, "price": 10, "hold_seconds": 300, "rows": [50], "columns": [5],
 }  # fmt: skip
 
@@ -31,9 +32,9 @@ def show(schedule_id: int) -> ScheduleDetail:
 
 async def fill(resources: Resources, rows: int) -> None:
     """So many bookings, and PostgreSQL knows how few they are."""
-    async with resources.database.autocommit() as connection:
-        for statement in (text("TRUNCATE bookings CASCADE"), FILL.bindparams(rows=rows), text("ANALYZE bookings")):
-            await connection.execute(statement)
+    await resources.database.rows(text("TRUNCATE bookings CASCADE"))
+    await resources.database.rows(FILL, rows=rows)
+    await resources.database.rows(text("ANALYZE bookings"))
 
 
 @pytest.mark.parametrize("rows", [1, 10, 150, 1_000])
@@ -45,10 +46,9 @@ def test_a_booking_reads_nothing_but_the_seats_it_wants(rows: int, plan: str, in
 
     async def test(resources: Resources) -> None:
         await fill(resources, rows)
-        async with resources.database.autocommit() as connection:
-            await connection.execute(text(f"SET plan_cache_mode = {plan}"))
-            explained = await connection.execute(text(f"EXPLAIN {bookings._BOOK.text}"), REQUEST)
-            lines = list(explained.scalars())
+        async with resources.database.transaction() as transaction:
+            await transaction.rows(text(f"SET LOCAL plan_cache_mode = {plan}"))
+            lines = [line for (line,) in await transaction.rows(text(f"EXPLAIN {bookings._BOOK.text}"), **REQUEST)]
         reads = [line for line in lines if " on bookings" in line and "Insert on" not in line]
         assert [line.split(" on ")[0].split("->  ")[-1] for line in reads] == [f"Index Only Scan using {index}"], lines
         condition = lines[lines.index(reads[0]) + 1]

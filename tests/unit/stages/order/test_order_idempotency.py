@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database, violations_as
 from common.errors import IdempotencyKeyReused, InvalidInput, SeatAlreadyBooked, ServiceUnavailable
+from common.statements import Transaction
 from order.idempotency import RequestKey, Work, in_transaction, once, refuse, resumable
 from order.resources import Resources
 from order.schemas import BookingRequest
@@ -23,24 +23,23 @@ PAYMENT = text("""
 WRITTEN = text("SELECT count(*) FROM refunds WHERE idempotency_key = :name")
 
 
-async def write(session: AsyncSession, name: str) -> list[str]:
+async def write(transaction: Transaction, name: str) -> list[str]:
     """Work that can be done once for each name: the database refuses a second time, and with it the transaction."""
-    payment = (await session.execute(PAYMENT)).scalar_one()
+    (payment,) = await transaction.rows(PAYMENT)
     with violations_as({"uq_refunds_idempotency_key": SeatAlreadyBooked}):
-        await session.execute(WRITE, {"payment": payment, "name": name})
+        await transaction.rows(WRITE, payment=payment.id, name=name)
     return [name]
 
 
 async def written(database: Database, name: str) -> int:
-    async with database.autocommit() as connection:
-        count: int = (await connection.execute(WRITTEN, {"name": name})).scalar_one()
-    return count
+    ((count,),) = await database.rows(WRITTEN, name=name)
+    return int(count)
 
 
 async def serializably(database: Database, work: Work) -> Any:
     """As bookings are made where the transaction is the guard."""
-    async with database.transaction("SERIALIZABLE") as session:
-        return await work(session)
+    async with database.transaction("SERIALIZABLE") as transaction:
+        return await work(transaction)
 
 
 @pytest.mark.parametrize("transact", [in_transaction, serializably])
@@ -50,12 +49,12 @@ def test_what_the_database_refuses_is_refused_again(transact: Any, in_service: I
 
     async def test(resources: Resources) -> None:
         database = resources.database
-        first = await once(database, keys[0], lambda session: write(session, name), transact=transact)
-        again = await once(database, keys[0], lambda session: write(session, name), transact=transact)
+        first = await once(database, keys[0], lambda work: write(work, name), transact=transact)
+        again = await once(database, keys[0], lambda work: write(work, name), transact=transact)
         assert (first.status_code, again.body) == (200, first.body)
         with pytest.raises(SeatAlreadyBooked):
-            await once(database, keys[1], lambda session: write(session, name), transact=transact)
-        refused = await once(database, keys[1], lambda session: write(session, f"{name}-free"), transact=transact)
+            await once(database, keys[1], lambda work: write(work, name), transact=transact)
+        refused = await once(database, keys[1], lambda work: write(work, f"{name}-free"), transact=transact)
         assert (refused.status_code, b'"code":4000' in refused.body) == (400, True)
         assert (await written(database, name), await written(database, f"{name}-free")) == (1, 0)
 
@@ -66,14 +65,14 @@ def test_an_intent_that_the_database_refuses_is_refused_again(in_service: InServ
     key = RequestKey.of(3, "intent", "PATCH", "/payments/complete")
     followed = []
 
-    async def intend(session: AsyncSession) -> None:
-        await write(session, "intent")
+    async def intend(transaction: Transaction) -> None:
+        await write(transaction, "intent")
 
     async def follow() -> None:
         followed.append("intent")
 
     async def test(resources: Resources) -> None:
-        await once(resources.database, None, lambda session: write(session, "intent"))
+        await once(resources.database, None, lambda work: write(work, "intent"))
         with pytest.raises(SeatAlreadyBooked):
             await resumable(resources.database, key, intend, follow)
         answer = await resumable(resources.database, key, intend, follow)
@@ -97,7 +96,7 @@ def test_a_refusal_binds_its_key_and_503_does_not(in_service: InService) -> None
         with pytest.raises(IdempotencyKeyReused):
             await refuse(database, other, SeatAlreadyBooked())
         with pytest.raises(IdempotencyKeyReused):
-            await once(database, other, lambda session: write(session, "bound"))
+            await once(database, other, lambda work: write(work, "bound"))
         assert await written(database, "bound") == 0
 
     in_service(test)

@@ -31,11 +31,10 @@ REQUESTED = text("""
 
 async def requested(resources: Resources, *payment_keys: str) -> list[DueRefund]:
     """Refunds of paid bookings, that nobody has asked the provider for yet."""
-    async with resources.database.autocommit() as connection:
-        await connection.execute(text("TRUNCATE payments CASCADE"))
-        for payment_key in payment_keys:
-            await connection.execute(REQUESTED, {"payment_key": payment_key, "amount": AMOUNT})
-        return [DueRefund.of(row) for row in await connection.execute(DUE)]
+    await resources.database.rows(text("TRUNCATE payments CASCADE"))
+    for payment_key in payment_keys:
+        await resources.database.rows(REQUESTED, payment_key=payment_key, amount=AMOUNT)
+    return [DueRefund.of(row) for row in await resources.database.rows(DUE)]
 
 
 async def stuck(resources: Resources) -> Any:
@@ -54,9 +53,8 @@ def test_a_refused_refund_says_why_and_stops_no_other(simulator: Simulator, in_s
             await refund_all(resources, refunds)
         assert refusal.value.reason == "ALREADY_CANCELED_PAYMENT"
         assert refusal.value.code == ServiceUnavailable.code
-        async with resources.database.autocommit() as connection:
-            statuses = (await connection.execute(text("SELECT status FROM refunds ORDER BY id"))).scalars().all()
-        assert statuses == ["REQUESTED", "DONE"]
+        refunds_now = await resources.database.rows(text("SELECT status FROM refunds ORDER BY id"))
+        assert [refund.status for refund in refunds_now] == ["REQUESTED", "DONE"]
         assert await stuck(resources) == 1
 
     in_service(test)

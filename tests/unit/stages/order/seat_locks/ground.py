@@ -10,9 +10,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database
+from common.statements import Row, Transaction
 from order import bookings
 from order.schemas import BookedView
 from order.seat_lock import SeatLock, session_parameters
@@ -23,7 +23,7 @@ from tests.unit.stages.order.test_order_booking_plan import show
 SHORT = {"lease_seconds": 4.0, "seat_wait_seconds": 10.0, "lock_seconds": 5.0}
 """A busy machine must not look like a dead server."""
 
-Step = Callable[[AsyncSession], Awaitable[None]]
+Step = Callable[[Transaction], Awaitable[None]]
 
 
 class Instance:
@@ -42,10 +42,8 @@ class Instance:
             await self.lock.close()
             await self.database.close()
 
-    async def run(self, statement: TextClause, **values: Any) -> Sequence[Any]:
-        async with self.database.autocommit() as connection:
-            result = await connection.execute(statement, values)
-            return result.all() if result.returns_rows else []
+    async def run(self, statement: TextClause, **values: Any) -> Sequence[Row]:
+        return await self.database.rows(statement, **values)
 
 
 @dataclass
@@ -65,11 +63,11 @@ class Ground:
     async def book(self, instance: int, *seats: Seat, then: Step | None = None, user_id: int = 1) -> list[BookedView]:
         """Books seats at one of the instances; does ``then`` before the COMMIT."""
 
-        async def work(session: AsyncSession) -> list[BookedView]:
+        async def work(transaction: Transaction) -> list[BookedView]:
             self.tried.append(seats)
-            booked = await bookings._book(session, show(self.schedule_id), user_id, list(seats), 300.0)
+            booked = await bookings._book(transaction, show(self.schedule_id), user_id, list(seats), 300.0)
             if then is not None:
-                await then(session)
+                await then(transaction)
             return booked
 
         return await self.instances[instance].lock.guarded(self.schedule_id, seats, work)

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import DATABASE_ERRORS, is_unavailable
 from common.errors import ServiceUnavailable
+from common.statements import Transaction
 from order.seat_lock import Claim, SeatLock
 from order.seats import Seat
 from tests.unit.stages.order.seat_locks.conftest import InGround
@@ -72,7 +72,7 @@ def test_without_a_lock_server_the_index_alone_is_right(ends: str, in_ground: In
     async def test(ground: Ground) -> None:
         both_are_at_it = asyncio.Event()
 
-        async def end(_: AsyncSession) -> None:
+        async def end(_: Transaction) -> None:
             await both_are_at_it.wait()
             if ends == "is undone":
                 raise ServiceUnavailable("made up")
@@ -103,7 +103,7 @@ def test_waiting_has_an_end(who: str, in_ground: InGround) -> None:
     async def test(ground: Ground) -> None:
         done = asyncio.Event()
 
-        async def dawdle(_: AsyncSession) -> None:
+        async def dawdle(_: Transaction) -> None:
             await done.wait()
 
         first = asyncio.create_task(ground.book(0, SEAT, then=dawdle))
@@ -131,7 +131,7 @@ def test_a_seat_that_its_first_buyer_does_not_get_is_the_next_ones(in_ground: In
     async def test(ground: Ground) -> None:
         failed = asyncio.Event()
 
-        async def fail(_: AsyncSession) -> None:
+        async def fail(_: Transaction) -> None:
             await failed.wait()
             raise ServiceUnavailable("made up")
 
@@ -196,10 +196,10 @@ def test_who_comes_after_a_look_does_not_go_by_it(in_ground: InGround, monkeypat
 
 def test_a_lease_outlives_its_length_while_its_holder_works(in_ground: InGround) -> None:
     async def test(ground: Ground) -> None:
-        async def dawdle(session: AsyncSession) -> None:
+        async def dawdle(transaction: Transaction) -> None:
             for _ in range(30):
                 await asyncio.sleep(0.1)
-                await _ping(session)
+                await _ping(transaction)
             assert not await ground.is_free(SEAT)
 
         await ground.book(0, SEAT, then=dawdle)
@@ -208,8 +208,8 @@ def test_a_lease_outlives_its_length_while_its_holder_works(in_ground: InGround)
     in_ground(test, lease_seconds=SHORT_LEASE)
 
 
-async def _ping(session: AsyncSession) -> None:
-    await session.execute(text("SELECT 1"))
+async def _ping(transaction: Transaction) -> None:
+    await transaction.rows(text("SELECT 1"))
 
 
 def test_who_learns_that_the_lease_is_lost_writes_nothing(in_ground: InGround) -> None:
@@ -217,11 +217,11 @@ def test_who_learns_that_the_lease_is_lost_writes_nothing(in_ground: InGround) -
     before = counted("lost_total")
 
     async def test(ground: Ground) -> None:
-        async def lose(session: AsyncSession) -> None:
+        async def lose(transaction: Transaction) -> None:
             await ground.redis.set(ground.key(SEAT), "another", px=60_000)
             (lease,) = ground.instances[0].lock._held
             while lease.ends:
-                await _ping(session)
+                await _ping(transaction)
 
         with pytest.raises(ServiceUnavailable):
             await ground.book(0, SEAT, then=lose)
@@ -234,7 +234,7 @@ def test_who_learns_that_the_lease_is_lost_writes_nothing(in_ground: InGround) -
 
 def test_who_stands_still_before_the_check_writes_nothing(in_ground: InGround) -> None:
     async def test(ground: Ground) -> None:
-        async def stand_still(_: AsyncSession) -> None:
+        async def stand_still(_: Transaction) -> None:
             time.sleep(SHORT_LEASE)  # noqa: ASYNC251  (all of the process does)
 
         with undone():
