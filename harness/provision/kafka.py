@@ -9,8 +9,9 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.provision import kafka_client
 from harness.provision.kafka_archive import archive_flags, archive_refused, start_up_archive
-from harness.provision.kafka_broker import SETTINGS, Java, Node, format_storage, java_program, new_node, start_node
+from harness.provision.kafka_broker import SETTINGS, Java, Node, java_program, new_node, start_node
 from harness.provision.kafka_jars import cache_folder, kafka_jars
+from harness.provision.kafka_storage import first_metadata, lay_out
 from harness.provision.model import Component, Server
 from harness.provision.starting import Place, on_free_port, wait_until_ready
 from harness.supervise import ManagedProcess
@@ -32,8 +33,9 @@ def start_kafka(place: Place) -> Server:
     cache = cache_folder()
     jars = kafka_jars(place.report, given_up=place.given_up)
     java = Java(program, tuple(jars))
-    archive = start_up_archive(place, java, cache)
-    return on_free_port(place, "Kafka", lambda: _start(place, java, archive))
+    metadata = first_metadata(place, java, cache)
+    archive = start_up_archive(place, java, cache, metadata)
+    return on_free_port(place, "Kafka", lambda: _start(place, java, metadata, archive))
 
 
 def wait_for_kafka(place: Place, process: ManagedProcess, bootstrap: str, cluster_id: str | None = None) -> None:
@@ -49,22 +51,21 @@ def wait_for_kafka(place: Place, process: ManagedProcess, bootstrap: str, cluste
     wait_until_ready(process, probe, expected=(kafka_client.NotReadyError,), deadline=_READY_SECONDS, place=place)
 
 
-def _start(place: Place, java: Java, archive: Path) -> Server:
+def _start(place: Place, java: Java, metadata: Path, archive: Path) -> Server:
     folder = place.folder / "node"
     shutil.rmtree(folder, ignore_errors=True)
     node = new_node(folder)
-    flags = archive_flags(archive)
-    formatted = format_storage(place, java, node, flags)
-    if archive_refused(formatted):
-        # Java does without it then; it only starts more slowly.
-        place.report("Kafka's start-up archive is damaged; the next run makes it anew.")
-        archive.unlink(missing_ok=True)
-    process = start_node(place, java, node, flags)
+    lay_out(node, metadata)
+    process = start_node(place, java, node, archive_flags(archive))
     try:
         wait_for_kafka(place, process, node.bootstrap, node.cluster_id)
     except HarnessError:
         place.supervisor.release(process)
         raise
+    if archive_refused(process):
+        # Java does without it then; it only starts more slowly.
+        place.report("Kafka's start-up archive is damaged; the next run makes it anew.")
+        archive.unlink(missing_ok=True)
     return _server(node, process)
 
 

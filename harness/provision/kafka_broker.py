@@ -99,6 +99,10 @@ class Node:
     cluster_id: str
 
     @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
     def bootstrap(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
@@ -119,12 +123,16 @@ def java_program() -> Path:
     return program
 
 
+def new_id() -> str:
+    """A random id as Kafka writes them: URL-safe base64; one that begins with a dash it would take for an option."""
+    raw = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    return f"A{raw[1:]}"
+
+
 def new_node(folder: Path) -> Node:
     """A broker to be: free ports, a new cluster id, and its folder with configuration files."""
     folder.mkdir(parents=True, exist_ok=True)
-    # Kafka writes ids as URL-safe base64, and takes one that begins with a dash for an option.
-    raw = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    node = Node(folder, free_port(), free_port(), f"A{raw[1:]}")
+    node = Node(folder, free_port(), free_port(), new_id())
     own = {
         "process.roles": "broker,controller",
         "node.id": "1",
@@ -132,7 +140,7 @@ def new_node(folder: Path) -> Node:
         "listeners": f"PLAINTEXT://{node.bootstrap},CONTROLLER://{LOOPBACK}:{node.controller_port}",
         "advertised.listeners": f"PLAINTEXT://{node.bootstrap}",
         "controller.listener.names": "CONTROLLER",
-        "log.dirs": str(folder / "data"),
+        "log.dirs": str(node.data),
     }
     properties = "".join(f"{key}={value}\n" for key, value in {**own, **SETTINGS}.items())
     (folder / "server.properties").write_text(properties, encoding="utf-8")
@@ -140,22 +148,19 @@ def new_node(folder: Path) -> Node:
     return node
 
 
-def format_storage(
-    place: Place, java: Java, node: Node, flags: Sequence[str], log_name: str = "kafka-format"
-) -> ManagedProcess:
-    """Write the cluster id and the first metadata into the data folder, as KRaft asks for; the ended process."""
+def format_storage(place: Place, java: Java, node: Node) -> None:
+    """Write the cluster id and the first metadata into the data folder, as KRaft asks for."""
     arguments = ("format", "--cluster-id", node.cluster_id, "--config", node.folder / "server.properties")
     process = place.supervisor.run(
         "kafka-format",
-        java.command(node.folder, (*flags, *_crash_flags(place)), "kafka.tools.StorageTool", *arguments),
-        log=place.log_folder / f"{log_name}.log",
+        java.command(node.folder, _crash_flags(place), "kafka.tools.StorageTool", *arguments),
+        log=place.log_folder / "kafka-format.log",
         env=_environment(),
         timeout=_FORMAT_SECONDS,
         give_up=place.given_up,
     )
     if process.returncode != 0:
         raise died(process)
-    return process
 
 
 def start_node(place: Place, java: Java, node: Node, flags: Sequence[str], name: str = "kafka") -> ManagedProcess:

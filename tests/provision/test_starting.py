@@ -25,6 +25,7 @@ from harness.provision import Component, Infrastructure, kafka, kafka_broker, po
 from harness.provision.kafka_archive import start_up_archive
 from harness.provision.kafka_broker import Java, java_program
 from harness.provision.kafka_jars import cache_folder, kafka_jars
+from harness.provision.kafka_storage import first_metadata
 from harness.provision.starting import Place
 from harness.supervise import Supervisor, free_port
 from tests.provision.waiting import ROOT, SCRIPT, until
@@ -102,16 +103,17 @@ def test_ports_that_are_always_taken_are_an_error(
 def test_a_broken_start_up_archive_is_dropped(supervisor: Supervisor, tmp_path: Path, said: list[str]) -> None:
     place = Place(supervisor, supervisor.scratch / "kafka", tmp_path / "logs", said.append, threading.Event())
     java = Java(java_program(), tuple(kafka_jars(print)))
+    metadata = first_metadata(place, java, cache_folder())
     archive = tmp_path / "broken.aot"
-    shutil.copy(start_up_archive(place, java, cache_folder()), archive)
+    shutil.copy(start_up_archive(place, java, cache_folder(), metadata), archive)
     said.clear()
     with archive.open("r+b") as file:
         file.seek(20_000_000)
         file.write(os.urandom(5_000_000))
-    server = kafka._start(place, java, archive)
+    server = kafka._start(place, java, metadata, archive)
     assert server.version == "Apache Kafka 4.4.0"
     assert not archive.exists()
-    assert said[0] == "Kafka's start-up archive is damaged; the next run makes it anew."
+    assert said[-1] == "Kafka's start-up archive is damaged; the next run makes it anew."
 
 
 def _changed(settings: Mapping[str, str], key: str, value: str) -> dict[str, str]:
@@ -128,7 +130,7 @@ def _changed(settings: Mapping[str, str], key: str, value: str) -> dict[str, str
             r'initdb ended .* invalid value .*shared_buffers": "nonsense"',
         ),
         (Component.REDIS, valkey, "appendfsync", r"valkey ended at its start with exit code 1: .*appendfsync"),
-        (Component.KAFKA, kafka_broker, "num.partitions", r"kafka-format ended .*value nonsense .*num.partitions"),
+        (Component.KAFKA, kafka_broker, "num.partitions", r"kafka ended .*value nonsense .*num.partitions"),
     ],
     ids=["postgres", "redis", "kafka"],
 )
