@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.util
 import os
+import signal
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -171,6 +172,7 @@ def start_node(place: Place, java: Java, node: Node, flags: Sequence[str], name:
         log=place.log_folder / f"{name}.log",
         env=_environment(),
         cwd=node.folder,
+        end_signal=signal.SIGKILL,  # nothing of it is outside its folder
         grace_seconds=20.0,
     )
 

@@ -126,6 +126,8 @@ def _start(place: Place, binaries: Path, folder: Path, password: str, account: A
         env=_environment(),
         # "Fast shutdown": ends the sessions and writes a checkpoint (SIGTERM would wait for the clients to leave).
         stop_signal=signal.SIGINT,
+        # "Immediate shutdown": no checkpoint, yet it gives its shared memory back, which SIGKILL would leave behind.
+        end_signal=signal.SIGQUIT,
         uid=None if account is None else account.uid,
         gid=None if account is None else account.gid,
     )

@@ -37,6 +37,7 @@ class Command:
     gid: int | None
     owner: str
     stop_signal: signal.Signals
+    end_signal: signal.Signals
     grace_seconds: float
 
 
@@ -108,8 +109,8 @@ class ManagedProcess:
         return self._command.log
 
     @property
-    def stop_signal(self) -> signal.Signals:
-        return self._command.stop_signal
+    def end_signal(self) -> signal.Signals:
+        return self._command.end_signal
 
     @property
     def pid(self) -> int:
@@ -135,9 +136,16 @@ class ManagedProcess:
 
         A paused process is resumed first, since it could not act upon the signal. `interrupts.hurry` cuts the wait.
         """
+        self._ask(self._command.stop_signal, grace)
+
+    def end(self) -> None:
+        """The same for good: with the end signal, as what it has stored is thrown away."""
+        self._ask(self._command.end_signal, None)
+
+    def _ask(self, number: signal.Signals, grace: float | None) -> None:
         tree = self._tree()
         if self.alive():
-            self._child.send_signal(self.stop_signal)
+            self._child.send_signal(number)
             signal_all(tree, signal.SIGCONT)
         deadline = time.monotonic() + (self._command.grace_seconds if grace is None else grace)
         while self.alive() and time.monotonic() < deadline and not hurry.is_set():

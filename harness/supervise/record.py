@@ -21,7 +21,7 @@ STATE_VARIABLE = "FORTICKETS_STATE_DIR"
 
 @dataclass(frozen=True)
 class ChildRecord:
-    """One started process, and the signal that it likes to be stopped with."""
+    """One started process, and the signal that ends it, when its data is thrown away."""
 
     name: str
     identity: ProcessIdentity

@@ -100,6 +100,7 @@ class Supervisor:
         uid: int | None = None,
         gid: int | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        end_signal: signal.Signals | None = None,
         grace_seconds: float = 10.0,
     ) -> ManagedProcess:
         """Start a process and write it into the run record.
@@ -113,6 +114,7 @@ class Supervisor:
             uid: user to run it as, with no supplementary groups (default: this one).
             gid: group to run it as.
             stop_signal: what asks it to stop.
+            end_signal: what ends it when it will not be started again, and its data goes (default: ``stop_signal``).
             grace_seconds: how long it may take to; then it is killed.
 
         Raises:
@@ -132,6 +134,7 @@ class Supervisor:
                 gid=gid,
                 owner=f"{self.run_id}:{name}:{self._serial};",
                 stop_signal=stop_signal,
+                end_signal=end_signal or stop_signal,
                 grace_seconds=grace_seconds,
             )
             return ManagedProcess(command, self._start, self._on_start)
@@ -167,7 +170,7 @@ class Supervisor:
 
     def release(self, process: ManagedProcess) -> None:
         """End a process before the run does, and forget it."""
-        process.terminate()
+        process.end()
         with self._lock:
             if process in self._processes:
                 self._processes.remove(process)
@@ -209,7 +212,7 @@ class Supervisor:
         problems = []
         for process in reversed(self._processes):
             try:
-                process.terminate()
+                process.end()
             except (HarnessError, OSError) as error:
                 problems.append(str(error))
         strays = end_marked(f"{self.run_id}:", _GONE_SECONDS)
@@ -233,7 +236,7 @@ class Supervisor:
         for process in self._processes:
             identity = ProcessIdentity.of(process.pid) if process.alive() else None
             if identity is not None:
-                children.append(ChildRecord(process.name, identity, int(process.stop_signal)))
+                children.append(ChildRecord(process.name, identity, int(process.end_signal)))
         self._record.children = children
         self._record.save()
 

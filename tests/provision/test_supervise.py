@@ -32,7 +32,7 @@ def _gone(process: psutil.Process) -> bool:
 
 def test_what_is_started_is_written_down(supervisor: Supervisor, state: Path) -> None:
     first = supervisor.spawn("first", SLEEP, log=supervisor.scratch / "first.log")
-    second = supervisor.spawn("second", SLEEP, log=supervisor.scratch / "second.log", stop_signal=signal.SIGINT)
+    second = supervisor.spawn("second", SLEEP, log=supervisor.scratch / "second.log", end_signal=signal.SIGINT)
     supervisor.own_directory(supervisor.scratch.with_name("elsewhere"))
     record = json.loads((state / f"{supervisor.run_id}.json").read_text())
     owner = ProcessIdentity.of(os.getpid())
@@ -102,6 +102,17 @@ def test_who_does_not_listen_is_killed(supervisor: Supervisor) -> None:
     assert until(lambda: process.tail() == ["up"])
     process.terminate(grace=0.2)
     assert process.returncode == -signal.SIGKILL
+
+
+def test_what_is_thrown_away_is_ended_by_another_signal_than_what_is_started_again(supervisor: Supervisor) -> None:
+    process = supervisor.spawn(
+        "server", SLEEP, log=supervisor.scratch / "log", stop_signal=signal.SIGINT, end_signal=signal.SIGUSR1
+    )
+    process.terminate()
+    assert process.returncode == -signal.SIGINT
+    process.respawn()
+    supervisor.release(process)
+    assert process.returncode == -signal.SIGUSR1
 
 
 def test_children_and_detached_grandchildren_end_with_it(supervisor: Supervisor) -> None:
@@ -185,7 +196,7 @@ def test_one_that_cannot_be_ended_does_not_save_the_others(
     def refuse() -> None:
         raise HarnessError("second does not end")
 
-    monkeypatch.setattr(second, "terminate", refuse)
+    monkeypatch.setattr(second, "end", refuse)
     owner.stop_all()
     assert owner.warnings == ["second does not end"]
     assert first.returncode == -signal.SIGTERM
