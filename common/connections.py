@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -36,6 +36,7 @@ class Connections:
         """
         event.listen(engine.sync_engine, "do_connect", _connect)
         self._engine = engine
+        self._size = size
         self._places = asyncio.Semaphore(size)
         self._wait_seconds = wait_seconds
         self._idle: list[Lent] = []
@@ -83,13 +84,21 @@ class Connections:
         try:
             if self._idle:
                 lent = self._idle.pop()
-                await self._greenlets.run_sync(lambda _: lent.pooled.close())
+                leave = lent.pooled.invalidate if lent.driver.is_closed() else lent.pooled.close
+                await self._greenlets.run_sync(lambda _: leave())
             yield
         finally:
             self._places.release()
 
+    async def fill(self) -> None:
+        """Makes all connections that there may be; raises as ``take``."""
+        async with AsyncExitStack() as held:
+            for _ in range(self._size):
+                lent = await self.take()
+                held.push_async_callback(self.give_back, lent, fit=True)
+
     async def close(self) -> None:
-        """Closes those that nobody uses, and makes no more."""
+        """Closes those that nobody uses."""
         while self._idle:
             await self._throw_away(self._idle.pop())
         await self._engine.dispose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -53,6 +54,8 @@ CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
 # Statements of which a process remembers what they are in SQL; the least recently used are forgotten.
 COMPILED_STATEMENTS = 256
+
+_ANYTHING = text("SELECT 1")
 
 # Rows that are deleted in one statement, so that none takes long.
 TRIMMED_AT_ONCE = 1_000
@@ -105,7 +108,6 @@ class Database(Statements):
             },
         )
         self._connections = Connections(self.engine, size, wait_seconds)
-        self._size = size
         self._filled = False
         self._checking = asyncio.Lock()
         self._compiled = lru_cache(maxsize=COMPILED_STATEMENTS)(partial(compile_statement, self.engine.dialect))
@@ -116,7 +118,8 @@ class Database(Statements):
 
         Raises:
             ServiceUnavailable: no connection became free in time, or the server cannot be reached.
-            asyncpg.PostgresError: the server refuses the statement.
+            TimeoutError, asyncpg.InterfaceError: it does not answer any more.
+            asyncpg.PostgresError: it refuses the statement, or ends the connection.
         """
         compiled = self._compiled(statement)
         arguments = compiled.arguments(parameters)
@@ -176,10 +179,11 @@ class Database(Statements):
             Exception: whatever keeps the database from answering.
         """
         # One at a time: two that fill the pool would each wait for the connections that the other holds.
-        async with self._checking, AsyncExitStack() as held:
-            for _ in range(1 if self._filled else self._size):
-                await held.enter_async_context(self.transaction())
-        self._filled = True
+        async with self._checking:
+            if not self._filled:
+                await self._connections.fill()
+                self._filled = True
+            await self.rows(_ANYTHING)
 
     async def close(self) -> None:
         await self._connections.close()
@@ -203,8 +207,7 @@ DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, *_BROKEN, ConnectionE
 def is_unavailable(error: BaseException) -> bool:
     """Whether ``error`` says that the database cannot answer now, rather than that the statement was wrong.
 
-    It comes as the driver raised it; what a session has run into, inside of SQLAlchemy's exceptions, but for time-outs
-    and broken connections.
+    It comes as the driver raised it; what a session has run into, inside of SQLAlchemy's exceptions.
     """
     if isinstance(error, _UNAVAILABLE):
         return True

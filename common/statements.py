@@ -31,7 +31,7 @@ class Compiled(NamedTuple):
 
     Attributes:
         names: of its parameters, in the order of their numbers.
-        values: of those that the statement itself has.
+        values: of those for which the statement itself has one.
         converters: of those whose type is not the driver's own.
     """
 
@@ -41,8 +41,15 @@ class Compiled(NamedTuple):
     converters: Mapping[str, Callable[[Any], Any]]
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
-        """All that the statement takes, in order."""
+        """All that the statement takes, in order.
+
+        Raises:
+            KeyError: one of them is missing.
+            TypeError: there is one that the statement does not have.
+        """
         values = {**self.values, **parameters}
+        if len(values) > len(self.names):
+            raise TypeError(f"not in the statement: {', '.join(values.keys() - set(self.names))}")
         for name, convert in self.converters.items():
             values[name] = convert(values[name])
         return [values[name] for name in self.names]
@@ -133,7 +140,7 @@ def compile_statement(dialect: Dialect, statement: Statement) -> Compiled:
     """``statement`` in the SQL of ``dialect``.
 
     Raises:
-        TypeError: a column is of a type that the driver gives in another form than SQLAlchemy.
+        TypeError: a selected column is of a type that the driver gives in another form than SQLAlchemy.
     """
     compiled = statement.compile(dialect=dialect)
     assert isinstance(compiled, SQLCompiler)
@@ -144,12 +151,16 @@ def compile_statement(dialect: Dialect, statement: Statement) -> Compiled:
         name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in compiled.binds.items()
     }
     converters = {name: processor for name, processor in processors.items() if processor is not None}
-    return Compiled(compiled.string, compiled.positiontup or (), compiled.params, converters)
+    values = {name: value for name, value in compiled.params.items() if not compiled.binds[name].required}
+    return Compiled(compiled.string, compiled.positiontup or (), values, converters)
 
 
 def is_refusal(error: asyncpg.PostgresError) -> bool:
-    """Whether the server has refused a statement, and is there for the next one."""
-    return bool(error.severity_en == "ERROR")
+    """Whether a statement was refused, and the connection is there for the next one.
+
+    The server says so; the driver itself does not say how bad it is, where it refuses a value before it asks.
+    """
+    return error.severity_en in ("ERROR", None) and not isinstance(error, asyncpg.PostgresConnectionError)
 
 
 def as_views(view: type[V], fields: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[V]:

@@ -232,8 +232,10 @@ async def _finish(resources: Resources, intent: Intent, paid: ProviderPayment) -
     If it was taken for failed, the money goes back.
     """
     card = paid.card.number if paid.card else None
-    (done,) = await resources.database.rows(_CONFIRM, payment_id=intent.payment_id, card=card)
-    returned = None if done.completed else await resources.database.row(_RETURN, payment_id=intent.payment_id)
+    async with resources.database.transaction() as transaction:
+        (done,) = await transaction.rows(_CONFIRM, payment_id=intent.payment_id, card=card)
+        # A statement of its own: it must see what the first one has waited for.
+        returned = None if done.completed else await transaction.row(_RETURN, payment_id=intent.payment_id)
     SETTLED.labels("confirmed").inc(done.completed)
     if done.lost:
         logger.error("payment %d is paid, but %d bookings of it had been given up", intent.payment_id, done.lost)

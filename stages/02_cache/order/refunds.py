@@ -79,7 +79,8 @@ _DONE = text("""
 """)
 
 _POSTPONE = text("""
-    UPDATE refunds SET due_at = :due_at, attempts = :attempts, problem = :problem, updated_at = now()
+    UPDATE refunds
+    SET due_at = :due_at, attempts = :attempts, problem = :problem, updated_at = now(), updated_by = :caller
     WHERE id = :refund_id AND status = 'REQUESTED'
 """)
 
@@ -198,7 +199,11 @@ async def _finish(resources: Resources, refund: DueRefund, transaction_key: str)
 
 
 async def _postpone(resources: Resources, refund: DueRefund, problem: str) -> None:
-    due_at, attempts = next_attempt(refund.attempts), refund.attempts + 1
     await resources.database.rows(
-        _POSTPONE, refund_id=refund.refund_id, due_at=due_at, attempts=attempts, problem=problem[:100]
+        _POSTPONE,
+        refund_id=refund.refund_id,
+        due_at=next_attempt(refund.attempts),
+        attempts=refund.attempts + 1,
+        problem=problem[:100],
+        caller=current_user_id(),
     )

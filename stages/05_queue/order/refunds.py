@@ -81,7 +81,7 @@ _DONE = text("""
 _POSTPONE = text("""
     UPDATE refunds
     SET due_at = CASE due_at WHEN '9999-12-31' THEN due_at ELSE :due_at END, attempts = :attempts, problem = :problem,
-        updated_at = now()
+        updated_at = now(), updated_by = :caller
     WHERE id = :refund_id AND status = 'REQUESTED'
 """)
 
@@ -196,7 +196,11 @@ async def _finish(resources: Resources, refund: DueRefund, transaction_key: str)
 
 
 async def _postpone(resources: Resources, refund: DueRefund, problem: str) -> None:
-    due_at, attempts = next_attempt(refund.attempts), refund.attempts + 1
     await resources.database.rows(
-        _POSTPONE, refund_id=refund.refund_id, due_at=due_at, attempts=attempts, problem=problem[:100]
+        _POSTPONE,
+        refund_id=refund.refund_id,
+        due_at=next_attempt(refund.attempts),
+        attempts=refund.attempts + 1,
+        problem=problem[:100],
+        caller=current_user_id(),
     )

@@ -14,11 +14,11 @@ from tests.unit.common.pools import POOL_SIZE, Connect
 
 @pytest.fixture
 def connect(monkeypatch: pytest.MonkeyPatch) -> Connect:
-    def make(url: str) -> Database:
+    def make(url: str, **session_parameters: str) -> Database:
         settings = {"IDENTITY_KEY": "k" * 32, "PORT": "1", "DATABASE_URL": url, "DATABASE_POOL_SIZE": str(POOL_SIZE)}
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        return Database(ServiceSettings())
+        return Database(ServiceSettings(), session_parameters=session_parameters)
 
     return make
 

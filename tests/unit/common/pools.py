@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import uvloop
 from sqlalchemy.pool import QueuePool
@@ -11,7 +11,13 @@ from sqlalchemy.pool import QueuePool
 from common.database import Database
 
 T = TypeVar("T")
-Connect = Callable[[str], Database]
+
+
+class Connect(Protocol):
+    """A service's pool at a database; with PostgreSQL's run-time parameters, if any."""
+
+    def __call__(self, url: str, **session_parameters: str) -> Database: ...
+
 
 POOL_SIZE = 4
 

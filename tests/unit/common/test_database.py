@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import time
 from typing import Any
 
 import asyncpg
@@ -61,15 +62,24 @@ def test_a_statement_may_be_sql(url: str, connect: Connect) -> None:
     assert [row.seat_row for row in rows] == [3, 2]
 
 
+@pytest.mark.parametrize("parameters", [{}, {"last": 1, "first": 1}], ids=["missing", "unknown"])
+def test_parameters_are_those_of_the_statement(parameters: dict[str, Any], url: str, connect: Connect) -> None:
+    for statement in (NUMBERS, text("SELECT CAST(:last AS integer)")):
+        with pytest.raises((KeyError, TypeError), match=r"last|first"):
+            used(connect(url), lambda database: database.rows(statement, **parameters))  # noqa: B023
+
+
 def test_no_row_is_none(url: str, connect: Connect) -> None:
     assert used(connect(url), lambda database: database.row(NUMBERS, last=0)) is None
 
 
-def test_a_statement_that_the_server_refuses_costs_no_connection(url: str, connect: Connect) -> None:
+def test_a_statement_that_is_refused_costs_no_connection(url: str, connect: Connect) -> None:
     async def ask(database: Database) -> tuple[Any, Any]:
         before = await database.row(BACKEND)
         with pytest.raises(asyncpg.DivisionByZeroError):
             await database.rows(select(literal_column("1 / 0")))
+        with pytest.raises(asyncpg.DataError):  # by the driver, which has no way to say it to the server
+            await database.rows(NUMBERS, last=2**70)
         after = await database.row(BACKEND)
         return before, after
 
@@ -98,9 +108,19 @@ def test_connections_that_the_server_has_closed_are_passed_over(url: str, connec
         # One that it closes while it is being used is noticed too, and is not given back.
         with pytest.raises((asyncpg.AdminShutdownError, asyncpg.ConnectionDoesNotExistError)):
             await database.rows(select(func.pg_terminate_backend(func.pg_backend_pid())))
+        async with database.session() as session:
+            await session.scalars(BACKEND)
         return await asyncio.gather(*(database.row(BACKEND) for _ in range(2 * POOL_SIZE)))
 
     assert all(used(connect(url), ask))
+
+
+def test_the_pool_is_filled_however_short_a_transaction_may_be_idle(url: str, connect: Connect) -> None:
+    async def fill(database: Database) -> None:
+        event.listen(database.engine.sync_engine, "connect", lambda *_: time.sleep(0.1))
+        await database.check()
+
+    used(connect(url, idle_in_transaction_session_timeout="200"), fill)
 
 
 def test_sessions_and_statements_share_the_pool(url: str, connect: Connect) -> None:
