@@ -106,10 +106,10 @@ def test_who_does_not_listen_is_killed(supervisor: Supervisor) -> None:
 
 def test_what_is_thrown_away_is_ended_by_another_signal_than_what_is_started_again(supervisor: Supervisor) -> None:
     process = supervisor.spawn(
-        "server", SLEEP, log=supervisor.scratch / "log", stop_signal=signal.SIGINT, end_signal=signal.SIGUSR1
+        "server", SLEEP, log=supervisor.scratch / "log", stop_signal=signal.SIGUSR2, end_signal=signal.SIGUSR1
     )
     process.terminate()
-    assert process.returncode == -signal.SIGINT
+    assert process.returncode == -signal.SIGUSR2
     process.respawn()
     supervisor.release(process)
     assert process.returncode == -signal.SIGUSR1
