@@ -73,7 +73,7 @@ class PlatformUser(FastHttpUser):
         self.headers = {"Authorization": f"Bearer {plan.tokens[self.number % len(plan.tokens)]}"}
         self._left = 1 if plan.shape == "burst" else plan.requests_per_user
         self._turn = self.number
-        # Nothing here needs a cookie (the token stands for a ticket's), and to look for them takes a client 4% of its CPU.
+        # Nothing here needs a cookie (the token stands for a ticket's); to look for them takes a client 4% of its CPU.
         self.client.client.cookiejar = None
 
     def ask(self, method: str, path: str, name: str, *, follows: bool = False, context: Any = None) -> Any:
